@@ -1,0 +1,121 @@
+//! The bytes received and not yet consumed.
+//!
+//! ```text
+//! 0          start        end            bytes.len()
+//! | consumed | pending    | space        |     0 <= start <= end <= bytes.len()
+//! ```
+//!
+//! Memory follows what has been received, never what was claimed: the buffer grows only when it is
+//! full, at most doubles, and stays under the decoder's bound plus one read. Once what it held has
+//! been consumed, it goes back to one read.
+
+use alloc::vec::Vec;
+
+use crate::Overfilled;
+
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    read_size: usize, // >= 1
+}
+
+impl Buffer {
+    /// Nothing is allocated before the first read.
+    pub(crate) fn new(read_size: usize) -> Self {
+        Self { bytes: Vec::new(), start: 0, end: 0, read_size: read_size.max(1) }
+    }
+
+    #[inline]
+    pub(crate) fn pending(&self) -> &[u8] {
+        // In bounds by the invariant; `get` keeps a panic out of the hot path.
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Where `pending()` begins, for ranges that outlive a borrow of it.
+    #[inline]
+    pub(crate) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Bytes by position, as long as `space` has not been called since.
+    #[inline]
+    pub(crate) fn slice(&self, range: core::ops::Range<usize>) -> &[u8] {
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// Drops the first `n` pending bytes, of which there must be as many.
+    #[inline]
+    pub(crate) fn consume(&mut self, n: usize) {
+        debug_assert!(n <= self.end - self.start);
+        self.start += n;
+    }
+
+    /// Room for the next read, never empty. `bound` is the most that may ever be pending.
+    pub(crate) fn space(&mut self, bound: Option<usize>) -> &mut [u8] {
+        self.reclaim();
+        if self.room() == 0 {
+            self.grow(bound);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// Takes note of `n` bytes written to the front of `space()`.
+    pub(crate) fn filled(&mut self, n: usize) -> Result<(), Overfilled> {
+        let room = self.room();
+        if n > room {
+            return Err(Overfilled { claimed: n, room });
+        }
+        self.end += n;
+        Ok(())
+    }
+
+    /// Appends a copy of `bytes`.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.reclaim();
+        self.bytes.truncate(self.end);
+        self.bytes.extend_from_slice(bytes);
+        self.end = self.bytes.len();
+    }
+
+    /// What is pending, as an own vector.
+    pub(crate) fn into_pending(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.end);
+        self.bytes.drain(..self.start);
+        self.bytes
+    }
+
+    fn room(&self) -> usize {
+        self.bytes.len() - self.end
+    }
+
+    /// Moves what is pending to the front where that gains room, and gives a spike's memory back.
+    ///
+    /// Linear over all calls: bytes are moved only after others were consumed before them.
+    fn reclaim(&mut self) {
+        let pending = self.end - self.start;
+        let spike_is_over = self.bytes.capacity() > self.read_size && pending <= self.read_size / 2;
+        if pending == 0 {
+            (self.start, self.end) = (0, 0);
+        } else if self.start > 0 && (spike_is_over || self.room() < self.read_size / 2) {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, pending);
+        }
+        if spike_is_over && self.start == 0 {
+            self.bytes.truncate(self.read_size);
+            self.bytes.shrink_to_fit();
+        }
+    }
+
+    /// Called with `start == 0` and no room left.
+    #[cold]
+    fn grow(&mut self, bound: Option<usize>) {
+        let len = self.bytes.len();
+        let most = bound.map_or(usize::MAX, |bound| bound.saturating_add(self.read_size));
+        // A decoder that breaks its own bound still gets a byte at a time: room is never empty.
+        let target = len.saturating_mul(2).max(self.read_size).min(most).max(len + 1);
+        self.bytes.reserve_exact(target - len);
+        self.bytes.resize(target, 0);
+    }
+}

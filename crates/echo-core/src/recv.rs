@@ -1,0 +1,279 @@
+//! Receiving frames from a blocking reader.
+//!
+//! One `read` is not one message. [`Receiver`] reads until a frame is complete and keeps what came
+//! after it for the next call. Every pattern of receiving can be used on the same connection, in any
+//! order, and no byte is lost in between.
+
+use std::io::{self, Read};
+
+use thiserror::Error;
+
+use crate::{
+    DEFAULT_MAX_PAYLOAD, Decoded, Decoder, Deframer, Delimited, FrameError, Overfilled, Span,
+    SwitchError, deframer::Step, framing::Exactly,
+};
+
+/// Receives frames from a blocking reader such as a `TcpStream`.
+///
+/// Frames are lent from the receiver's buffer, not copied. For a deadline, wrap the stream in
+/// [`WithDeadline`](crate::WithDeadline).
+///
+/// ```
+/// use echo_core::{LengthDelimited, Receiver};
+///
+/// // A header line, a body of known size, then length-prefixed frames: one connection.
+/// let wire = b"body 5\r\nhello\0\0\0\x02hi";
+/// let mut receiver = Receiver::new(&wire[..], LengthDelimited::u32());
+/// assert_eq!(receiver.recv_until(b"\r\n")?, Some(&b"body 5"[..]));
+/// assert_eq!(receiver.recv_exact(5)?, b"hello");
+/// assert_eq!(receiver.recv()?, Some(&b"hi"[..]));
+/// assert_eq!(receiver.recv()?, None);
+/// # Ok::<(), echo_core::RecvError>(())
+/// ```
+#[derive(Debug)]
+pub struct Receiver<R, D> {
+    reader: R,
+    deframer: Deframer<D>,
+    /// The decoder of `recv_until`, kept so that asking again goes on where the last call stopped.
+    until: Option<Until>,
+    /// A frame that was asked for with another decoder than `D` is being skipped.
+    skipping: bool,
+}
+
+#[derive(Debug)]
+struct Until {
+    delimiter: Box<[u8]>,
+    decoder: Delimited,
+}
+
+/// Why a receive call has no frame to return. No byte is lost: everything received and not yet
+/// returned stays in the receiver.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// The bytes received do not make a frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The reader's timeout, or the deadline, passed before the frame was complete. Also what a
+    /// non-blocking reader with nothing to read gives. Ask again to go on waiting.
+    #[error("timed out before the frame was complete")]
+    TimedOut,
+    /// A frame that is too long is being skipped by another kind of request: finish that first.
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
+    /// The reader says that it read more than there was room for: its count cannot be trusted.
+    #[error("the reader is defective")]
+    Overfilled(#[from] Overfilled),
+    /// Reading failed.
+    #[error("cannot receive")]
+    Io(#[source] io::Error),
+}
+
+impl<R: Read, D: Decoder> Receiver<R, D> {
+    /// Receives from `reader`, in frames as `decoder` finds them.
+    pub fn new(reader: R, decoder: D) -> Self {
+        Self::from_deframer(reader, Deframer::new(decoder))
+    }
+
+    /// The same with reads of up to `read_size` bytes instead of
+    /// [`DEFAULT_READ_SIZE`](crate::DEFAULT_READ_SIZE).
+    pub fn with_read_size(reader: R, decoder: D, read_size: usize) -> Self {
+        Self::from_deframer(reader, Deframer::with_read_size(decoder, read_size))
+    }
+
+    /// Goes on with a deframer that may hold received bytes already.
+    pub fn from_deframer(reader: R, deframer: Deframer<D>) -> Self {
+        Self { reader, deframer, until: None, skipping: false }
+    }
+
+    /// The next frame's payload, or `None` when the peer has closed at a frame boundary.
+    ///
+    /// Does not read while a frame is buffered.
+    ///
+    /// # Errors
+    /// [`RecvError`]. After `TimedOut` and `TooLong`, and after I/O errors that the reader recovers
+    /// from, ask again; other frame errors are final.
+    #[inline]
+    pub fn recv(&mut self) -> Result<Option<&[u8]>, RecvError> {
+        if self.skipping {
+            return Err(SwitchError.into());
+        }
+        loop {
+            match self.deframer.step()? {
+                Step::Frame(payload) => return Ok(Some(self.deframer.frame(payload))),
+                Step::Closed => return Ok(None),
+                Step::NeedRead => {
+                    let n = read(&mut self.reader, self.deframer.space())?;
+                    self.took(n)?;
+                }
+            }
+        }
+    }
+
+    /// Exactly `len` bytes. Asking for 0 succeeds without a read.
+    ///
+    /// The length is its own limit, so check one that came from the peer.
+    ///
+    /// # Errors
+    /// [`FrameError::Truncated`] when the stream ends first, even before the first byte: who asks
+    /// for so many bytes needs them. Further as [`recv`](Self::recv).
+    pub fn recv_exact(&mut self, len: usize) -> Result<&[u8], RecvError> {
+        self.recv_as(&mut Exactly(len)).map(Option::unwrap_or_default)
+    }
+
+    /// Everything before the next `delimiter`, which is consumed but not returned; `None` when the
+    /// peer has closed and nothing is left.
+    ///
+    /// The limit is [`DEFAULT_MAX_DELIMITED`](crate::DEFAULT_MAX_DELIMITED); for another one, or
+    /// for several delimiters, use [`recv_as`](Self::recv_as) with a [`Delimited`].
+    ///
+    /// # Errors
+    /// [`FrameError::Truncated`] when the stream ends before the delimiter. Further as
+    /// [`recv`](Self::recv).
+    pub fn recv_until(&mut self, delimiter: &[u8]) -> Result<Option<&[u8]>, RecvError> {
+        let mut until = match self.until.take() {
+            Some(until) if *until.delimiter == *delimiter => until,
+            _ => {
+                let decoder = Delimited::by(delimiter);
+                let decoder = decoder.map_err(|e| RecvError::Io(io::Error::other(e)))?;
+                Until { delimiter: delimiter.into(), decoder }
+            }
+        };
+        let received = self.step_as(&mut until.decoder);
+        self.until = Some(until);
+        Ok(received?.map(|payload| self.deframer.frame(payload)))
+    }
+
+    /// Everything up to the end of the stream, at most
+    /// [`DEFAULT_MAX_PAYLOAD`](crate::DEFAULT_MAX_PAYLOAD) bytes. Empty at the end.
+    ///
+    /// # Errors
+    /// As [`recv_to_end_within`](Self::recv_to_end_within).
+    pub fn recv_to_end(&mut self) -> Result<&[u8], RecvError> {
+        self.recv_to_end_within(DEFAULT_MAX_PAYLOAD)
+    }
+
+    /// Everything up to the end of the stream, at most `max` bytes. Empty at the end.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLong`] when more than `max` bytes come; they stay in the receiver, to be
+    /// had with a larger `max` or in another way. Further as [`recv`](Self::recv).
+    pub fn recv_to_end_within(&mut self, max: usize) -> Result<&[u8], RecvError> {
+        self.recv_as(&mut ToEnd { max }).map(Option::unwrap_or_default)
+    }
+
+    /// One frame as another decoder finds it, or `None` when the peer has closed.
+    ///
+    /// Hand in the same decoder again after `TimedOut` or `TooLong`: it remembers how far it is.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn recv_as(&mut self, decoder: &mut impl Decoder) -> Result<Option<&[u8]>, RecvError> {
+        Ok(self.step_as(decoder)?.map(|payload| self.deframer.frame(payload)))
+    }
+
+    /// Goes on with another framing from the first byte not consumed.
+    ///
+    /// # Errors
+    /// [`SwitchError`] inside a frame that is being skipped; the receiver comes back unchanged.
+    #[expect(clippy::result_large_err, reason = "the receiver comes back, so that nothing is lost")]
+    pub fn switch<E: Decoder>(self, decoder: E) -> Result<Receiver<R, E>, (Self, SwitchError)> {
+        let Self { reader, deframer, until, skipping } = self;
+        if skipping {
+            return Err((Self { reader, deframer, until, skipping }, SwitchError));
+        }
+        match deframer.switch(decoder) {
+            Ok(deframer) => Ok(Receiver { reader, deframer, until, skipping }),
+            Err((deframer, error)) => Err((Self { reader, deframer, until, skipping }, error)),
+        }
+    }
+
+    /// The received bytes of the frame that is not complete yet, or that was cut off by the end of
+    /// the stream. Empty while a frame is being skipped.
+    #[must_use]
+    pub fn partial(&self) -> &[u8] {
+        if self.skipping { &[] } else { self.deframer.partial() }
+    }
+
+    /// The reader.
+    pub fn get_ref(&self) -> &R {
+        &self.reader
+    }
+
+    /// The reader, to set a deadline for instance. Bytes read from it are missing in the frames.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    /// The reader, the decoder, and every byte received but not consumed.
+    #[must_use]
+    pub fn into_parts(self) -> (R, D, Vec<u8>) {
+        let (decoder, pending) = self.deframer.into_parts();
+        (self.reader, decoder, pending)
+    }
+
+    fn step_as(
+        &mut self,
+        decoder: &mut impl Decoder,
+    ) -> Result<Option<std::ops::Range<usize>>, RecvError> {
+        if self.deframer.is_skipping() || self.skipping != decoder.is_skipping() {
+            return Err(SwitchError.into());
+        }
+        loop {
+            let step = self.deframer.step_as(decoder);
+            self.skipping = decoder.is_skipping();
+            match step? {
+                Step::Frame(payload) => return Ok(Some(payload)),
+                Step::Closed => return Ok(None),
+                Step::NeedRead => {
+                    let n = read(&mut self.reader, self.deframer.space_for(decoder))?;
+                    self.took(n)?;
+                }
+            }
+        }
+    }
+
+    fn took(&mut self, n: usize) -> Result<(), Overfilled> {
+        if n == 0 {
+            self.deframer.close();
+        }
+        self.deframer.filled(n)
+    }
+}
+
+/// One request for all there is.
+struct ToEnd {
+    max: usize,
+}
+
+impl Decoder for ToEnd {
+    fn decode(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+        if src.len() > self.max {
+            return Err(FrameError::TooLong { max: self.max, len: None });
+        }
+        Ok(Decoded::NeedMore(1))
+    }
+
+    fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+        self.decode(src)?;
+        Ok(Decoded::Frame(Span { payload: 0..src.len(), consumed: src.len() }))
+    }
+
+    fn max_buffered(&self) -> Option<usize> {
+        Some(self.max)
+    }
+}
+
+/// One successful read; 0 means EOF, as `space` is never empty.
+fn read(reader: &mut impl Read, space: &mut [u8]) -> Result<usize, RecvError> {
+    loop {
+        return match reader.read(space) {
+            Ok(n) => Ok(n),
+            Err(e) => match e.kind() {
+                io::ErrorKind::Interrupted => continue,
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(RecvError::TimedOut),
+                _ => Err(RecvError::Io(e)),
+            },
+        };
+    }
+}
