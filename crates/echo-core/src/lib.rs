@@ -13,7 +13,6 @@ mod deadline;
 mod deframer;
 #[cfg(feature = "std")]
 mod echo;
-mod endpoint;
 mod error;
 pub mod framing;
 #[cfg(feature = "std")]
@@ -28,7 +27,6 @@ pub use deadline::{Timeouts, WithDeadline};
 pub use deframer::{DEFAULT_READ_SIZE, Deframer, Overfilled, Polled, SwitchError};
 #[cfg(feature = "std")]
 pub use echo::{ECHO_READ_SIZE, EchoError, Echoed, echo, echo_frames};
-pub use endpoint::{Endpoint, ParseEndpointError};
 pub use error::{EncodeError, FrameError, Malformed, OptionError};
 pub use framing::{
     Codec, DEFAULT_MAX_DELIMITED, DEFAULT_MAX_PAYLOAD, Decoded, Decoder, Delimited, Encoder,

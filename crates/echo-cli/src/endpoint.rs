@@ -1,7 +1,6 @@
 //! Where an echo service is, as people write it. Text only: nothing is resolved or opened here.
 
-use alloc::string::{String, ToString};
-use core::{fmt, net::Ipv6Addr, str::FromStr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use thiserror::Error;
 
@@ -9,11 +8,11 @@ use thiserror::Error;
 /// short; `[::1]:65432`; `localhost:65432`.
 ///
 /// ```
-/// use echo_core::Endpoint;
+/// use echo_cli::Endpoint;
 ///
 /// let endpoint: Endpoint = "[::1]:65432".parse()?;
 /// assert_eq!(endpoint.to_string(), "tcp://[::1]:65432");
-/// # Ok::<(), echo_core::ParseEndpointError>(())
+/// # Ok::<(), echo_cli::ParseEndpointError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

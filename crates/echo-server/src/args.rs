@@ -1,0 +1,60 @@
+//! The command line as typed. [`Config`](crate::Config) is what is made of it.
+
+use std::time::Duration;
+
+use clap::Parser;
+use echo_cli::{Endpoint, LogFormat, Verbosity};
+use echo_core::Framing;
+
+/// Send back whatever comes in, byte for byte (RFC 862).
+///
+/// Prints one line per endpoint on stdout once it is bound; logs go to stderr. Ends on SIGTERM or
+/// SIGINT when every connection is finished, a second signal ends it at once.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "echo-server", version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Listen here; port 0 takes a free port; may be given several times
+    #[arg(short, long, value_name = "ENDPOINT", default_value = "tcp://127.0.0.1:65432")]
+    pub(crate) listen: Vec<Endpoint>,
+
+    /// Echo whole frames only: line, delim:HEX, fixed:N, u8, u16, u32, u64, u16le, u32le, u64le,
+    /// varint, netstring; raw has no frames
+    #[arg(long, default_value = "raw")]
+    pub(crate) framing: Framing,
+
+    /// The largest payload of a frame [default: 64KiB with delimiters, else 8MiB]
+    #[arg(long, value_name = "SIZE", value_parser = echo_cli::size)]
+    pub(crate) max_frame: Option<usize>,
+
+    /// Connections served at once; more wait until one ends
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
+
+    /// End a connection on which nothing moves for so long; 0s never does
+    #[arg(long, value_name = "DUR", default_value = "5m", value_parser = echo_cli::duration)]
+    pub(crate) idle_timeout: Duration,
+
+    /// How long connections may take to finish when we end
+    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = echo_cli::duration)]
+    pub(crate) drain_timeout: Duration,
+
+    /// Serve one connection, then end
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+
+    #[command(flatten)]
+    pub(crate) verbosity: Verbosity,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  echo-server                           on 127.0.0.1:65432, until Ctrl-C
+  echo-server -v --once                 show one connection, as the guide's server does
+  echo-server -l 0.0.0.0:7 -l [::]:7    the port of RFC 862, on every address
+  echo-server --framing line            whole lines only
+
+Exit codes: 0 done; 1 connections were cut or the server failed; 2 usage or bind error";

@@ -1,0 +1,12 @@
+//! Engines move bytes between sockets and the core; none of them knows the protocol.
+
+pub(crate) mod threads;
+
+/// What an engine did until it ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections that a shutdown had to cut, because they were not finished at its deadline.
+    pub cut: usize,
+}
