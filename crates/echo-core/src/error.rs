@@ -23,7 +23,7 @@ pub enum FrameError {
     },
     /// A frame's payload is over the limit. Resumable: ask again, and the rest of that frame is
     /// skipped, then the next frame comes.
-    #[error("frame of {} is over the limit of {max} bytes", Claim(*len))]
+    #[error("frame{} is over the limit of {max} bytes", Claim(*len))]
     TooLong {
         /// The largest payload allowed, in bytes.
         max: usize,
@@ -140,8 +140,8 @@ struct Claim(Option<u64>);
 impl core::fmt::Display for Claim {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.0 {
-            Some(len) => write!(f, "{len} bytes"),
-            None => f.write_str("unknown length"),
+            Some(len) => write!(f, " of {len} bytes"),
+            None => Ok(()),
         }
     }
 }

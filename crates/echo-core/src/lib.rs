@@ -36,3 +36,8 @@ pub use framing::{
 pub use recv::{Receiver, RecvError};
 #[cfg(feature = "std")]
 pub use send::{SendError, Sender};
+
+/// The README's examples, tested like those of the documentation.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

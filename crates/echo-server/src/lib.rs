@@ -100,12 +100,12 @@ fn run(args: &Args) -> anyhow::Result<Summary> {
     let server = Server::bind(config)?;
     announce(&server).context("cannot write to stdout")?;
     let summary = server.serve(&shutdown).context("cannot go on")?;
-    match summary.cut {
-        0 => info!(connections = summary.accepted, "done"),
-        cut => error!(
-            connections = summary.accepted,
-            cut, "connections were cut: they did not finish within --drain-timeout"
-        ),
+    let Summary { accepted: connections, cut, received, echoed } = summary;
+    if cut == 0 {
+        info!(connections, received, echoed, "done");
+    } else {
+        let why = "they did not finish within --drain-timeout";
+        error!(connections, received, echoed, cut, why, "connections were cut");
     }
     Ok(summary)
 }

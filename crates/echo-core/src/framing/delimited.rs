@@ -90,6 +90,12 @@ impl Delimited {
         self
     }
 
+    /// The delimiter that is sent.
+    #[must_use]
+    pub fn delimiter(&self) -> &[u8] {
+        &self.delimiters.sent
+    }
+
     /// As [`by_any`](Self::by_any), for a list that is known to be sound.
     pub(super) fn of_list(delimiters: &[Box<[u8]>]) -> Self {
         Self::with(Delimiters::new(delimiters))

@@ -28,7 +28,7 @@ pub use netstring::Netstring;
 pub use raw::Raw;
 pub use text::{Codec, Framing, ParseFramingError};
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::ops::Range;
 
 use crate::{EncodeError, FrameError};
@@ -150,6 +150,24 @@ pub trait Encoder {
 }
 
 impl<D: Decoder + ?Sized> Decoder for &mut D {
+    fn decode(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+        (**self).decode(src)
+    }
+
+    fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+        (**self).decode_eof(src)
+    }
+
+    fn is_skipping(&self) -> bool {
+        (**self).is_skipping()
+    }
+
+    fn max_buffered(&self) -> Option<usize> {
+        (**self).max_buffered()
+    }
+}
+
+impl<D: Decoder + ?Sized> Decoder for Box<D> {
     fn decode(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
         (**self).decode(src)
     }

@@ -9,4 +9,8 @@ pub struct Summary {
     pub accepted: u64,
     /// Connections that a shutdown had to cut, because they were not finished at its deadline.
     pub cut: usize,
+    /// Bytes taken from peers, on all connections that have ended.
+    pub received: u64,
+    /// Bytes sent back on them, framing included. Equal to `received` when nothing was lost.
+    pub echoed: u64,
 }

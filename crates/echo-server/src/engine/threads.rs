@@ -75,8 +75,8 @@ struct Open {
 #[derive(Debug, Default)]
 struct Counts {
     open: usize,
-    /// Cut by their own threads because of a shutdown.
-    cut: usize,
+    /// What has become of the connections that have ended.
+    ended: Summary,
 }
 
 /// One of the connections being served, until dropped.
@@ -163,11 +163,7 @@ impl Engine {
         thread::Builder::new().name("connection".into()).stack_size(STACK_SIZE).spawn(
             move || {
                 match Connection::new(stream, peer, config.idle_timeout, &shutdown) {
-                    Ok(connection) => {
-                        if serve_one(connection, &config) == Closed::Cut && shutdown.has_begun() {
-                            slot.0.counts().cut += 1;
-                        }
-                    }
+                    Ok(connection) => slot.settle(&serve_one(connection, &config, &shutdown)),
                     Err(error) => warn!(%peer, %error, "cannot set up the connection"),
                 }
                 // Last, when the socket is closed: who waits for the slot may need its descriptor.
@@ -181,14 +177,16 @@ impl Engine {
     /// Waits for the connections to end, to the deadline once a shutdown has begun.
     fn drain(self) -> io::Result<Summary> {
         loop {
-            let (open, cut) = {
+            let (open, mut summary) = {
                 let counts = self.open.counts();
-                (counts.open, counts.cut)
+                (counts.open, counts.ended)
             };
             let deadline = self.shutdown.deadline();
             let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if open == 0 || is_over {
-                return Ok(Summary { accepted: self.accepted, cut: open + cut });
+                summary.accepted = self.accepted;
+                summary.cut += open;
+                return Ok(summary);
             }
             let ended = (self.open.ended.as_fd(), PollFlags::IN);
             if deadline.is_some() {
@@ -211,6 +209,13 @@ impl Slot {
     fn take(open: &Arc<Open>) -> Self {
         open.counts().open += 1;
         Self(Arc::clone(open))
+    }
+
+    fn settle(&self, one: &Summary) {
+        let ended = &mut self.0.counts().ended;
+        ended.cut += one.cut;
+        ended.received += one.received;
+        ended.echoed += one.echoed;
     }
 }
 
@@ -254,7 +259,7 @@ impl Overload {
 }
 
 /// Echoes on one connection until it ends, and tells its story.
-fn serve_one(connection: Connection<'_>, config: &Config) -> Closed {
+fn serve_one(connection: Connection<'_>, config: &Config, shutdown: &Shutdown) -> Summary {
     let peer = connection.peer();
     debug!(%peer, "connected");
     let start = Instant::now();
@@ -277,7 +282,8 @@ fn serve_one(connection: Connection<'_>, config: &Config) -> Closed {
         Err(error) => (describe(&error), Closed::Failed),
     };
     debug!(%peer, received, echoed, took = ?start.elapsed(), why, end = ?closed, "disconnected");
-    closed
+    let cut = usize::from(closed == Closed::Cut && shutdown.has_begun());
+    Summary { accepted: 1, cut, received, echoed }
 }
 
 /// An error and its causes in one line.

@@ -1,0 +1,135 @@
+//! Whether what came back is what was sent, in one line and in an exit code.
+
+use std::{fmt, time::Duration};
+
+/// The judgement of one `send`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Payload bytes that were sent, or were about to be when the connection failed.
+    pub sent: u64,
+    /// Payload bytes that came back.
+    pub returned: u64,
+    /// The first place where they differ.
+    pub mismatch: Option<Mismatch>,
+    /// The whole input was sent.
+    pub all_sent: bool,
+    /// What ended the exchange.
+    pub end: End,
+    /// From the first byte to the end.
+    pub elapsed: Duration,
+}
+
+/// The first place where what came back is not what was sent. Offsets count payload bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// Another byte.
+    Byte {
+        /// Its offset.
+        offset: u64,
+        /// The byte sent.
+        sent: u8,
+        /// The byte that came back.
+        returned: u8,
+    },
+    /// Bytes, or a frame, that were not sent.
+    NotSent {
+        /// Where they begin.
+        offset: u64,
+    },
+    /// A frame of another length.
+    FrameLength {
+        /// Where the shorter one ends.
+        offset: u64,
+        /// The payload's length as sent.
+        sent: usize,
+        /// The payload's length as it came back.
+        returned: usize,
+    },
+}
+
+/// What ended an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// The peer closed its side.
+    PeerClosed,
+    /// Everything is back, and the peer keeps the connection open.
+    AllReturned,
+    /// Bytes are due and nothing came for so long.
+    TimedOut(Duration),
+    /// The connection failed, or what came is not of this framing.
+    Failed(String),
+    /// Nobody reads our output any more.
+    OutputClosed,
+    /// SIGINT.
+    Interrupted,
+}
+
+impl Verdict {
+    /// True when every byte of the input came back, in order, and nothing else.
+    #[must_use]
+    pub fn is_identical(&self) -> bool {
+        self.all_sent
+            && self.mismatch.is_none()
+            && self.returned == self.sent
+            && !matches!(self.end, End::Failed(_) | End::TimedOut(_))
+    }
+
+    /// True unless the path is at fault: what our own output or user has cut short is judged as far
+    /// as it came.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        let all_due_is_back = self.returned == self.sent && self.mismatch.is_none();
+        match self.end {
+            End::OutputClosed => self.mismatch.is_none(),
+            End::Interrupted => all_due_is_back,
+            _ => self.is_identical(),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sent, returned, .. } = self;
+        if self.is_identical() {
+            write!(f, "identical: {sent} bytes sent and returned in {:.3?}", self.elapsed)?;
+            return match self.end {
+                End::AllReturned => f.write_str("; the peer keeps the connection open"),
+                _ => Ok(()),
+            };
+        }
+        match self.mismatch {
+            Some(Mismatch::Byte { offset, sent, returned }) => write!(
+                f,
+                "different: at offset {offset}, 0x{sent:02x} was sent and 0x{returned:02x} returned"
+            )?,
+            Some(Mismatch::NotSent { offset }) => {
+                write!(f, "different: from offset {offset} on, more returned than was sent")?;
+            }
+            Some(Mismatch::FrameLength { offset, sent, returned }) => write!(
+                f,
+                "different: at offset {offset}, a frame of {sent} bytes returned as one of {returned}"
+            )?,
+            None if self.is_good() || returned == sent => {
+                write!(f, "unfinished: identical up to offset {returned}")?;
+            }
+            None => write!(f, "incomplete: identical up to offset {returned}, then nothing")?,
+        }
+        let why = match &self.end {
+            End::PeerClosed if self.all_sent => "the peer closed",
+            End::PeerClosed => "the peer closed before the input ended",
+            End::AllReturned => "the peer keeps the connection open",
+            End::TimedOut(timeout) => {
+                return write!(
+                    f,
+                    "; {sent} bytes sent, {returned} returned; nothing came for {timeout:?}"
+                );
+            }
+            End::Failed(why) => why,
+            End::OutputClosed => "our output was closed",
+            End::Interrupted => "interrupted",
+        };
+        write!(f, "; {sent} bytes sent, {returned} returned; {why}")
+    }
+}

@@ -1,0 +1,103 @@
+//! Limits: connections, descriptors, idle time.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::support::{Ended, PATIENCE, Server, client, noise, server_path};
+
+fn echoes(mut stream: &TcpStream, byte: u8) -> bool {
+    let mut back = [0];
+    stream.write_all(&[byte]).is_ok() && stream.read_exact(&mut back).is_ok() && back == [byte]
+}
+
+#[test]
+fn at_the_limit_others_wait_until_a_connection_ends() {
+    let server = Server::start(&["--max-connections", "2"]);
+    let (a, b) = (server.connect(), server.connect());
+    assert!(echoes(&a, 1) && echoes(&b, 2));
+    // The kernel accepts for the backlog; the server does not, so nothing comes back yet.
+    let waiting = server.connect();
+    waiting.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert!(!echoes(&waiting, 3));
+    drop(a);
+    waiting.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut back = [0];
+    (&waiting).read_exact(&mut back).unwrap();
+    assert_eq!(back, [3]);
+    assert!(echoes(&b, 4), "the others never noticed");
+}
+
+#[test]
+fn an_idle_connection_is_ended_and_told_so() {
+    let server = Server::start(&["-v", "--idle-timeout", "100ms"]);
+    let mut idle = server.connect();
+    let start = Instant::now();
+    assert!(echoes(&idle, 1));
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"");
+    assert!(start.elapsed() >= Duration::from_millis(100));
+    // We may still be sending: that is discarded, not answered with a reset.
+    idle.write_all(&noise(100_000)).unwrap();
+    drop(idle);
+    let line = server.wait_for_log("disconnected");
+    assert!(line.contains("why=\"idle\"") && line.contains("end=InOrder"), "{line}");
+}
+
+#[test]
+fn zero_means_no_idle_timeout() {
+    let server = Server::start(&["--idle-timeout", "0s"]);
+    let stream = server.connect();
+    assert!(echoes(&stream, 1) && echoes(&stream, 2));
+}
+
+#[test]
+fn once_serves_one_connection_and_ends() {
+    let server = Server::start(&["--once"]);
+    client(&server).assert().success();
+    let ended: Ended = server.wait();
+    assert!(ended.status.success());
+    assert_eq!(ended.count("connections"), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lack_of_descriptors_neither_ends_nor_spins_the_server() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 32 && exec \"$0\" --listen 127.0.0.1:0", server_path()]);
+    let server = Server::spawn(command);
+    let all: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
+    let log = server.wait_for_log("cannot accept; pausing, connections go on");
+    assert!(log.contains("Too many open files"), "{log}");
+    // The first was accepted before the descriptors ran out, the last was not.
+    assert!(echoes(&all[0], 1), "existing connections go on");
+    let before = cpu_ticks(&server);
+    all[49].set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    assert!(!echoes(&all[49], 2));
+    let spent = cpu_ticks(&server) - before;
+    assert!(spent < 10, "{spent} ticks of CPU in half a second of waiting: the server spins");
+    // When connections end, who waited is served.
+    let (last, others) = all.split_last().unwrap();
+    for stream in others {
+        stream.shutdown(std::net::Shutdown::Both).unwrap();
+    }
+    last.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut back = [0];
+    let mut last = last;
+    last.read_exact(&mut back).unwrap();
+    assert_eq!(back, [2]);
+}
+
+/// CPU time of the server in clock ticks (a hundredth of a second): proc(5), fields 14 and 15.
+#[cfg(target_os = "linux")]
+fn cpu_ticks(server: &Server) -> u64 {
+    let path = format!("/proc/{}/stat", server.pid().as_raw_nonzero());
+    let stat = std::fs::read_to_string(path).expect("the server runs");
+    let (_, after_name) = stat.rsplit_once(')').expect("a name in brackets");
+    let ticks = after_name.split_whitespace().skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}

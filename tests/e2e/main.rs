@@ -1,0 +1,11 @@
+//! Both real binaries, end to end, over loopback. No fixed ports, no sleeping for readiness.
+
+mod failures;
+mod framing;
+mod guide;
+mod hostile;
+mod limits;
+mod readme;
+mod shutdown;
+mod streams;
+mod support;

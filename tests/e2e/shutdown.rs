@@ -1,0 +1,134 @@
+//! SIGTERM and SIGINT: nothing received is lost, and every wait has an end.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::support::{Server, noise};
+
+#[test]
+fn sigterm_under_load_loses_nothing_that_was_accepted() {
+    for round in 0..3 {
+        // Peers that never pause are echoed for half of this, then told to end.
+        let server = Server::start(&["--drain-timeout", "6s"]);
+        const CLIENTS: usize = 16;
+        let all_are_busy = Barrier::new(CLIENTS + 1);
+        let returned: u64 = thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|i| {
+                    let stream = server.connect();
+                    let busy = &all_are_busy;
+                    scope.spawn(move || load(stream, i, busy))
+                })
+                .collect();
+            all_are_busy.wait();
+            server.signal(Signal::TERM);
+            clients.into_iter().map(|client| client.join().unwrap()).sum()
+        });
+        let ended = server.wait();
+        assert_eq!(ended.status.code(), Some(0), "round {round}: {}", ended.log);
+        assert_eq!(ended.count("received"), ended.count("echoed"), "round {round}");
+        assert_eq!(returned, ended.count("echoed"), "round {round}");
+    }
+}
+
+/// Sends until the server says that it ends, checks every byte that comes back, and counts them.
+fn load(stream: TcpStream, seed: usize, busy: &Barrier) -> u64 {
+    let sent = noise(64 << 10)[seed..].to_vec();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Ends when the reading side below has seen the end and shuts the socket down.
+            while (&stream).write_all(&sent).is_ok() {}
+        });
+        let mut returned = 0_u64;
+        let mut buffer = vec![0; 10_000];
+        loop {
+            let n = (&stream).read(&mut buffer).expect("an orderly end, no reset");
+            if n == 0 {
+                let _ = stream.shutdown(Shutdown::Both);
+                return returned;
+            }
+            let at = usize::try_from(returned % sent.len() as u64).expect("an index");
+            let (first, second) = buffer[..n].split_at(n.min(sent.len() - at));
+            let is_same = sent[at..].starts_with(first) && sent.starts_with(second);
+            assert!(is_same, "within {n} bytes after {returned}");
+            if returned == 0 {
+                busy.wait();
+            }
+            returned += n as u64;
+        }
+    })
+}
+
+#[test]
+fn who_waits_in_the_backlog_is_served_before_the_end() {
+    let server = Server::start(&["--drain-timeout", "20s"]);
+    // While the server stands still, the kernel takes connections and messages for it.
+    server.signal(Signal::STOP);
+    let waiting: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+    for mut stream in &waiting {
+        stream.write_all(b"hello").unwrap();
+    }
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    for mut stream in waiting {
+        let mut back = Vec::new();
+        stream.read_to_end(&mut back).unwrap();
+        assert_eq!(back, b"hello");
+    }
+    let ended = server.wait();
+    assert!(ended.status.success(), "{}", ended.log);
+    assert_eq!(ended.count("connections"), 20);
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_up_the_end() {
+    let server = Server::start(&["--drain-timeout", "60s"]);
+    let mut idle = server.connect();
+    idle.write_all(b"x").unwrap();
+    idle.read_exact(&mut [0]).unwrap();
+    let start = Instant::now();
+    server.signal(Signal::INT);
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).unwrap();
+    drop(idle);
+    assert!(server.wait().status.success());
+    assert!(start.elapsed() < Duration::from_secs(30), "took {:?}", start.elapsed());
+}
+
+#[test]
+fn a_peer_that_does_not_finish_is_cut_and_counted() {
+    let server = Server::start(&["--drain-timeout", "200ms"]);
+    let mut stays = server.connect();
+    stays.write_all(b"x").unwrap();
+    stays.read_exact(&mut [0]).unwrap();
+    let ended = server.stop();
+    drop(stays);
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(ended.count("cut"), 1, "{}", ended.log);
+    assert!(ended.log.contains("did not finish within --drain-timeout"), "{}", ended.log);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let server = Server::start(&["--drain-timeout", "1h"]);
+    let mut stays = server.connect();
+    stays.write_all(b"x").unwrap();
+    stays.read_exact(&mut [0]).unwrap();
+    server.signal(Signal::TERM);
+    server.wait_for_log("a second signal ends at once");
+    server.signal(Signal::INT);
+    assert_eq!(server.wait().status.code(), Some(1));
+}
+
+#[test]
+fn a_server_without_connections_ends_at_once() {
+    let server = Server::start(&["--drain-timeout", "1h"]);
+    assert!(server.stop().status.success());
+}

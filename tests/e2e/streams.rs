@@ -1,0 +1,139 @@
+//! Streams of any size, both ways at once, with half-close at the end.
+
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+    process::{Command, Stdio},
+    thread,
+};
+
+use predicates::str::contains;
+
+use crate::support::{Server, client, client_path, noise};
+
+#[test]
+fn sixty_four_mebibytes_through_a_pipe_come_back_the_same() {
+    let server = Server::start(&[]);
+    let sent = noise(64 << 20);
+    let output =
+        client(&server).args(["send", "-f", "-"]).write_stdin(sent.clone()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout == sent);
+    assert_eq!(server.stop().count("echoed"), 64 << 20);
+}
+
+#[test]
+fn a_file_comes_back_the_same() {
+    let server = Server::start(&[]);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let sent = noise(1_000_003);
+    file.write_all(&sent).unwrap();
+    client(&server).arg("-f").arg(file.path()).assert().success().stdout(sent);
+}
+
+#[test]
+fn a_hundred_clients_at_once_each_get_their_own_bytes() {
+    let server = Server::start(&[]);
+    thread::scope(|scope| {
+        for i in 0..100 {
+            let mut command = client(&server);
+            scope.spawn(move || {
+                let text = format!("client {i}, and nobody else. ").repeat(1000);
+                command.args(["-f", "-"]).write_stdin(text.clone()).assert().success().stdout(text);
+            });
+        }
+    });
+    let ended = server.stop();
+    assert!(ended.status.success());
+    assert_eq!(ended.count("connections"), 100);
+    assert_eq!(ended.count("received"), ended.count("echoed"));
+}
+
+#[test]
+fn everything_received_before_a_half_close_is_echoed_then_the_end() {
+    let server = Server::start(&[]);
+    for len in [1, 1 << 20, 8 << 20] {
+        let stream = server.connect();
+        let sent = noise(len);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                (&stream).write_all(&sent).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut returned = Vec::new();
+            (&stream).read_to_end(&mut returned).unwrap();
+            assert!(returned == sent, "{len} bytes");
+        });
+    }
+}
+
+#[test]
+fn a_closed_stdout_ends_an_endless_stream_without_an_error() {
+    let server = Server::start(&[]);
+    let mut endless = Command::new("yes").stdout(Stdio::piped()).spawn().unwrap();
+    let mut sending = Command::new(client_path())
+        .args(["send", "-f", "-", &server.endpoint])
+        .stdin(endless.stdout.take().unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 2];
+    let mut stdout = sending.stdout.take().unwrap();
+    stdout.read_exact(&mut first).unwrap();
+    drop(stdout);
+    let output = sending.wait_with_output().unwrap();
+    let _ = endless.kill();
+    let _ = endless.wait();
+    assert_eq!(&first, b"y\n");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("our output was closed"), "{said}");
+}
+
+#[test]
+fn a_full_disk_is_a_local_error() {
+    let server = Server::start(&[]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let Ok(full) = full else { panic!("this system has no /dev/full") };
+    let output = Command::new(client_path()).arg(&server.endpoint).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("cannot write the returned bytes to stdout: No space left"), "{said}");
+}
+
+#[test]
+fn an_interrupt_ends_with_a_summary() {
+    let server = Server::start(&[]);
+    let mut sending = Command::new(client_path())
+        .args(["-v", "-f", "-", &server.endpoint])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = sending.stdin.take().unwrap();
+    stdin.write_all(b"typed\n").unwrap();
+    let mut back = [0; 6];
+    sending.stdout.as_mut().unwrap().read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"typed\n", "an answer comes while the input is open");
+    let pid = rustix::process::Pid::from_child(&sending);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = sending.wait_with_output().unwrap();
+    drop(stdin);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("identical up to offset 6; 6 bytes sent, 6 returned; interrupted"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(0), "all that was sent had come back");
+}
+
+#[test]
+fn what_cannot_be_read_is_a_local_error_that_names_the_file() {
+    let server = Server::start(&[]);
+    let missing = client(&server).args(["-f", "/no/such/file"]).assert().code(2);
+    missing.stderr(contains("cannot read '/no/such/file': No such file or directory"));
+    let folder = client(&server).args(["-f", "/"]).assert().code(2);
+    folder.stderr(contains("cannot read '/': Is a directory"));
+}

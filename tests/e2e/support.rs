@@ -1,0 +1,176 @@
+//! Starts the binaries and waits for them, with a bound on every wait.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpStream},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The longest any test waits for anything: far more than a slow machine needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `echo-server` on a port of its own, killed when dropped.
+pub(crate) struct Server {
+    child: Option<Child>,
+    pid: Pid,
+    /// As announced: `tcp://127.0.0.1:40123`.
+    pub(crate) endpoint: String,
+    log: mpsc::Receiver<String>,
+}
+
+/// How a server has ended, and what it logged until then.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) log: String,
+}
+
+impl Server {
+    /// Starts `echo-server --listen 127.0.0.1:0 ARGS`.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut command = Command::new(server_path());
+        command.args(["--listen", "127.0.0.1:0"]).args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts a command that ends up as a server.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("NO_COLOR", "1");
+        let mut child = command.spawn().expect("the server starts");
+        let mut announced = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut announced)
+            .expect("stdout is text");
+        let endpoint = announced.trim_end().strip_prefix("listening on ").unwrap_or_else(|| {
+            let mut log = String::new();
+            let _ = child.stderr.take().expect("piped").read_to_string(&mut log);
+            panic!("announced '{announced}' instead of an endpoint: {log}")
+        });
+        let endpoint = endpoint.to_owned();
+        let log = lines_of(child.stderr.take().expect("piped"));
+        let pid = Pid::from_child(&child);
+        Self { child: Some(child), pid, endpoint, log }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.endpoint.strip_prefix("tcp://").expect("TCP").parse().expect("an address")
+    }
+
+    /// A plain connection, which gives up after [`PATIENCE`].
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("takes a timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("takes a timeout");
+        stream
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid, signal).expect("the server runs");
+    }
+
+    /// Waits for a log line that holds `text`; returns it.
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("no log line with '{text}'"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// SIGTERM, then [`wait`](Self::wait).
+    pub(crate) fn stop(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits until the server has ended by itself.
+    pub(crate) fn wait(mut self) -> Ended {
+        let mut child = self.child.take().expect("not waited for yet");
+        let (ended, status) = mpsc::channel();
+        thread::spawn(move || ended.send(child.wait()));
+        let status = status.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let _ = kill_process(self.pid, Signal::KILL);
+            panic!("the server does not end")
+        });
+        let status = status.expect("it was our child");
+        Ended { status, log: self.log.iter().collect::<Vec<_>>().join("\n") }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Ended {
+    /// The number after `name=` in the last log line that has it.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        let key = format!("{name}=");
+        let (_, rest) =
+            self.log.rsplit_once(&key).unwrap_or_else(|| panic!("no {key}: {}", self.log));
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("a number")
+    }
+}
+
+/// `echo-client ARGS` with the server as its default target.
+pub(crate) fn client(server: &Server) -> assert_cmd::Command {
+    let mut command = client_to_nowhere();
+    command.env("ECHO_TARGET", &server.endpoint);
+    command
+}
+
+/// `echo-client ARGS` without a default target of ours.
+pub(crate) fn client_to_nowhere() -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::new(client_path());
+    command.env_remove("ECHO_TARGET").env("NO_COLOR", "1").timeout(PATIENCE);
+    command
+}
+
+pub(crate) fn server_path() -> &'static str {
+    env!("CARGO_BIN_EXE_echo-server-under-test")
+}
+
+pub(crate) fn client_path() -> &'static str {
+    env!("CARGO_BIN_EXE_echo-client-under-test")
+}
+
+/// Bytes without a pattern that a defect could repeat unseen (xorshift, Marsaglia 2003).
+pub(crate) fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(len).collect()
+}
+
+/// The lines of a stream, read by a thread, so that who writes them never waits.
+fn lines_of(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,136 @@
+//! The pair against programs that everybody has: netcat (OpenBSD's and Nmap's) and socat.
+//!
+//! A program that is not installed shows as `ignored`, with its name. With `ECHO_REQUIRE_INTEROP`
+//! set, as in CI, it is a failure instead.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// The longest wait for a program that should end by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Their clients, which have to wait for the answer after they have sent everything.
+const CLIENTS: [(&str, &str, &[&str]); 3] = [
+    ("nc", "OpenBSD netcat", &["nc", "-N", "HOST", "PORT"]),
+    // Ncat goes on reading after its input has ended, for so long without a byte.
+    ("ncat", "Ncat", &["ncat", "-i", "5s", "HOST", "PORT"]),
+    ("socat", "socat", &["socat", "-t", "5", "-", "TCP:HOST:PORT"]),
+];
+
+/// Their servers, each for one connection. The port is one that was free a moment ago.
+///
+/// Not Ncat with `--exec`: it ends the program when the peer half-closes, and drops its answer.
+const SERVERS: [(&str, &str, &[&str]); 1] =
+    [("socat", "socat", &["socat", "TCP-LISTEN:PORT,bind=HOST,reuseaddr", "EXEC:cat"])];
+
+fn main() {
+    let required = std::env::var_os("ECHO_REQUIRE_INTEROP").is_some();
+    let trial =
+        |program: &'static str, name: String, test: fn(&[&str]) -> Result<(), Failed>, command| {
+            let missing = !is_installed(program);
+            let name = if missing { format!("{name} ({program} is not installed)") } else { name };
+            let run = move || if missing { Err("not installed".into()) } else { test(command) };
+            Trial::test(name, run).with_ignored_flag(missing && !required)
+        };
+    let clients = CLIENTS.into_iter().flat_map(|(program, title, command)| {
+        [
+            trial(program, format!("{title} gets exactly its bytes back"), small, command),
+            trial(program, format!("{title} gets 8 MiB back"), large, command),
+        ]
+    });
+    let servers = SERVERS.into_iter().map(|(program, title, command)| {
+        trial(program, format!("echo-client finds {title} identical"), theirs, command)
+    });
+    libtest_mimic::run(&Arguments::from_args(), clients.chain(servers).collect()).exit();
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn small(command: &[&str]) -> Result<(), Failed> {
+    exchange(command, b"abc")
+}
+
+fn large(command: &[&str]) -> Result<(), Failed> {
+    let bytes: Vec<u8> =
+        (0..8_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    exchange(command, &bytes)
+}
+
+/// Pipes `sent` through their client to our server and back.
+fn exchange(command: &[&str], sent: &[u8]) -> Result<(), Failed> {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_echo-server-under-test"))
+        .args(["--listen", "127.0.0.1:0", "-q"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut announced = String::new();
+    BufReader::new(server.stdout.take().ok_or("piped")?).read_line(&mut announced)?;
+    let port = announced.trim().rsplit(':').next().unwrap_or_default();
+    let mut client = start(command, port)?;
+    let mut stdin = client.stdin.take().ok_or("piped")?;
+    let returned = thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(sent));
+        let mut returned = Vec::new();
+        client.stdout.take().ok_or("piped")?.read_to_end(&mut returned)?;
+        Ok::<_, Failed>(returned)
+    })?;
+    end(client)?;
+    server.kill()?;
+    server.wait()?;
+    if returned != sent {
+        return Err(format!("{} bytes sent, {} returned", sent.len(), returned.len()).into());
+    }
+    Ok(())
+}
+
+/// Our client against their server.
+fn theirs(command: &[&str]) -> Result<(), Failed> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let server = start(command, &port.to_string())?;
+    // They do not say when they listen: ask until they do, or have ended.
+    let output = loop {
+        let client = Command::new(env!("CARGO_BIN_EXE_echo-client-under-test"))
+            .args(["-m", "to another implementation", &format!("127.0.0.1:{port}")])
+            .output()?;
+        if !String::from_utf8_lossy(&client.stderr).contains("refused") {
+            break client;
+        }
+    };
+    end(server)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() || output.stdout != b"to another implementation" {
+        return Err(format!("{said}").into());
+    }
+    Ok(())
+}
+
+fn start(command: &[&str], port: &str) -> Result<Child, Failed> {
+    let words: Vec<String> = command
+        .iter()
+        .map(|word| word.replace("HOST", "127.0.0.1").replace("PORT", port))
+        .collect();
+    let (program, arguments) = words.split_first().ok_or("a program")?;
+    Ok(Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?)
+}
+
+fn end(mut child: Child) -> Result<(), Failed> {
+    drop(child.stdin.take());
+    let (ended, status) = mpsc::channel();
+    thread::spawn(move || ended.send(child.wait()));
+    status.recv_timeout(PATIENCE).map_err(|_| "does not end")??;
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Where things are, and how commands are run there.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, bail};
+
+/// The workspace's top folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// Builds one of the binaries as people run it, and says where it is.
+pub(crate) fn build(package: &str) -> anyhow::Result<PathBuf> {
+    let built = escargot::CargoBuild::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .package(package)
+        .bin(package)
+        .release()
+        .run()
+        .with_context(|| format!("cannot build {package}"))?;
+    Ok(built.path().to_owned())
+}
+
+/// Runs a command in the workspace with its output shown.
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let line = shown(command);
+    let status = command.current_dir(root()).status();
+    let status = status.with_context(|| format!("cannot run '{line}'"))?;
+    if !status.success() {
+        bail!("'{line}' failed: {status}");
+    }
+    Ok(())
+}
+
+/// A command as it would be typed, without the folders of programs.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args()).map(|word| {
+        let word = word.to_string_lossy();
+        if word.contains([' ', '*']) { format!("'{word}'") } else { word.into_owned() }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
