@@ -157,6 +157,7 @@ fn an_unknown_flag_is_a_usage_error() {
     assert_said(&client(&["--messag", "x"]), 2, &["'--messag'", "'--message'", "--help"]);
     assert_said(&server(&["--framing", "lines"]), 2, &["unknown framing 'lines'", "use raw, line"]);
     assert_said(&server(&["--idle-timeout", "5"]), 2, &["not a duration", "as in 250ms"]);
+    assert_said(&client(&["--timeout", "0s"]), 2, &["--timeout", "more than nothing"]);
     assert_said(&server(&["--max-frame", "5"]), 2, &["--max-frame has no meaning", "raw"]);
 }
 

@@ -28,6 +28,7 @@ fn the_guides_message_comes_back_and_both_sides_tell_of_it() {
 fn a_bare_command_and_send_are_the_same_and_the_target_may_be_an_argument() {
     let server = Server::start(&[]);
     client(&server).args(["-m", "one"]).assert().success().stdout("one");
+    client(&server).args(["-q", "send"]).assert().success().stdout(MESSAGE).stderr("");
     client(&server).args(["send", "-m", "two"]).assert().success().stdout("two");
     let mut direct = assert_cmd::Command::new(client_path());
     direct.env_remove("ECHO_TARGET").arg(&server.endpoint).assert().success().stdout(MESSAGE);

@@ -170,14 +170,7 @@ impl Drop for Server {
     }
 }
 
-/// Bytes without a pattern that a defect could repeat unseen (xorshift, Marsaglia 2003).
+/// Bytes without a short period, so that a piece out of place shows (Knuth's multiplicative hash).
 fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(len).collect()
+    (0_u32..).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).take(len).collect()
 }

@@ -3,11 +3,13 @@
 
 mod endpoint;
 pub mod exit;
+mod framing;
 mod logging;
 mod units;
 mod usage;
 
 pub use endpoint::{Endpoint, ParseEndpointError};
+pub use framing::{FramingArgs, NoFrameLimit};
 pub use logging::{LogFormat, LogGuard, Verbosity, escaped};
-pub use units::{duration, size};
+pub use units::{duration, positive_duration, size};
 pub use usage::parse;

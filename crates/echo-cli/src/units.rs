@@ -32,6 +32,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// As [`duration`], but not zero: for waits that cannot be switched off.
+///
+/// # Errors
+/// As [`duration`].
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("has to be more than nothing".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +61,6 @@ mod tests {
             assert!(duration(bad).unwrap_err().contains("250ms"), "{bad}");
         }
         assert!(duration("100000y").is_err());
+        assert!(positive_duration("0s").is_err());
     }
 }

@@ -1,18 +1,18 @@
 //! Command lines, and what is wrong with them in one line.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, error::ErrorKind};
 
 use crate::exit;
 
-/// Parses this process's command line.
+/// Parses a command line; its first word is the program.
 ///
 /// # Errors
 /// The exit code to end with: 0 after `--help` and `--version` have been printed, 2 after one line
 /// on stderr that names the mistake and where to look.
-pub fn parse<P: Parser>() -> Result<P, ExitCode> {
-    P::try_parse().map_err(|error| {
+pub fn parse<P: Parser>(words: impl IntoIterator<Item = OsString>) -> Result<P, ExitCode> {
+    P::try_parse_from(words).map_err(|error| {
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             // A closed pipe (`--help | head`) is no error.
             let _ = error.print();

@@ -21,14 +21,13 @@ use args::{Args, Command};
 /// The `echo-client` command.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match echo_cli::parse::<Args>() {
+    let args = match echo_cli::parse::<Args>(args::with_command(std::env::args_os())) {
         Ok(args) => args,
         Err(code) => return code,
     };
     let log = args.verbosity.init(LogFormat::Text);
     let result = match &args.command {
-        Some(Command::Send(send)) => send::run(send),
-        None => send::run(&args.send),
+        Command::Send(send) => send::run(send),
     };
     drop(log); // writes what is still waiting
     match result {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use echo_cli::{Endpoint, LogFormat, Verbosity};
-use echo_core::Framing;
+use echo_cli::{Endpoint, FramingArgs, LogFormat, Verbosity};
 
 /// Send back whatever comes in, byte for byte (RFC 862).
 ///
@@ -17,14 +16,8 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "ENDPOINT", default_value = "tcp://127.0.0.1:65432")]
     pub(crate) listen: Vec<Endpoint>,
 
-    /// Echo whole frames only: line, delim:HEX, fixed:N, u8, u16, u32, u64, u16le, u32le, u64le,
-    /// varint, netstring; raw has no frames
-    #[arg(long, default_value = "raw")]
-    pub(crate) framing: Framing,
-
-    /// The largest payload of a frame [default: 64KiB with delimiters, else 8MiB]
-    #[arg(long, value_name = "SIZE", value_parser = echo_cli::size)]
-    pub(crate) max_frame: Option<usize>,
+    #[command(flatten)]
+    pub(crate) framing: FramingArgs,
 
     /// Connections served at once; more wait until one ends
     #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..))]
@@ -54,7 +47,7 @@ const EXAMPLES: &str = "\
 Examples:
   echo-server                           on 127.0.0.1:65432, until Ctrl-C
   echo-server -v --once                 show one connection, as the guide's server does
-  echo-server -l 0.0.0.0:7 -l [::]:7    the port of RFC 862, on every address
+  echo-server -l [::]:7                 the port of RFC 862, on every address, IPv4 too
   echo-server --framing line            whole lines only
 
 Exit codes: 0 done; 1 connections were cut or the server failed; 2 usage or bind error";

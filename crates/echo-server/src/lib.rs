@@ -24,14 +24,14 @@ use std::{
 };
 
 use anyhow::Context;
-use echo_cli::exit;
+use echo_cli::{NoFrameLimit, exit};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
 use tracing::{error, info};
 
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use engine::Summary;
 pub use listener::BindError;
 pub use shutdown::Shutdown;
@@ -42,7 +42,7 @@ use listener::Listener;
 /// The `echo-server` command.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match echo_cli::parse::<Args>() {
+    let args = match echo_cli::parse::<Args>(std::env::args_os()) {
         Ok(args) => args,
         Err(code) => return code,
     };
@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let fix = error.downcast_ref().map(|e: &BindError| format!("; {}", e.fix()));
             eprintln!("echo-server: {error:#}{}", fix.unwrap_or_default());
-            let usage = error.is::<BindError>() || error.is::<ConfigError>();
+            let usage = error.is::<BindError>() || error.is::<NoFrameLimit>();
             ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
         }
     };

@@ -73,6 +73,10 @@ impl fmt::Display for Listener {
 
 fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // `[::]` means every address, whatever the system's default is.
+        socket.set_only_v6(false)?;
+    }
     // Connections of an earlier run that are in TIME_WAIT shall not keep us from the port.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;

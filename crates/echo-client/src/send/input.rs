@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Error};
+use echo_cli::FramingArgs;
 use echo_core::{Codec, Decoded, Decoder, FrameError, Framing, Receiver, RecvError, Span};
 
 use super::READ_SIZE;
@@ -33,7 +34,11 @@ impl Input {
                 (name, Box::new(file))
             }
         };
-        let pieces = Box::new(Receiver::with_read_size(reader, cut(args), READ_SIZE));
+        let pieces = Box::new(Receiver::with_read_size(
+            reader,
+            cut(&args.framing, args.framing.codec()?),
+            READ_SIZE,
+        ));
         Ok(Self::Stream { name, pieces, count: 0 })
     }
 
@@ -69,15 +74,9 @@ impl Input {
 }
 
 /// How a stream is cut into frames of the framing that it is sent in.
-fn cut(args: &SendArgs) -> Box<dyn Decoder + Send> {
-    let largest = match (args.framing.codec(), &args.framing) {
-        (Codec::Delimited(codec), _) => {
-            let codec = codec.allow_unterminated();
-            return Box::new(match args.max_frame {
-                Some(bytes) => codec.max_payload(bytes),
-                None => codec,
-            });
-        }
+fn cut(args: &FramingArgs, codec: Codec) -> Box<dyn Decoder + Send> {
+    let largest = match (codec, &args.framing) {
+        (Codec::Delimited(codec), _) => return Box::new(codec.allow_unterminated()),
         (Codec::Fixed(codec), _) => return Box::new(codec),
         (_, Framing::U8) => usize::from(u8::MAX),
         (_, Framing::U16 | Framing::U16Le) => usize::from(u16::MAX),

@@ -53,11 +53,11 @@ const SENDER_GRACE: Duration = Duration::from_millis(100);
 /// # Errors
 /// Usage and local errors, and [`ConnectError`](crate::ConnectError).
 pub(crate) fn run(args: &SendArgs) -> anyhow::Result<Verdict> {
-    let codec = codec(args)?;
+    let codec = args.framing.codec()?;
     let input = Input::open(args)?;
     let exchange = Arc::new(Exchange {
         stream: target::connect(&args.target, args.connect_timeout)?,
-        in_flight: InFlight::new(args.framing != Framing::Raw),
+        in_flight: InFlight::new(args.framing.framing != Framing::Raw),
         interrupted: AtomicBool::new(false),
     });
     end_on_interrupt(&exchange).context("cannot handle signals")?;
@@ -75,18 +75,6 @@ pub(crate) fn run(args: &SendArgs) -> anyhow::Result<Verdict> {
     match exchange.in_flight.take_error() {
         Some(error) => Err(error),
         None => Ok(exchange.in_flight.verdict(end?, elapsed)),
-    }
-}
-
-fn codec(args: &SendArgs) -> anyhow::Result<Codec> {
-    let codec = args.framing.codec();
-    match args.max_frame {
-        None => Ok(codec),
-        Some(_) if matches!(args.framing, Framing::Raw | Framing::Fixed(_)) => {
-            let framing = &args.framing;
-            anyhow::bail!("--max-frame has no meaning with --framing {framing}; leave it out")
-        }
-        Some(bytes) => Ok(codec.max_payload(bytes)),
     }
 }
 

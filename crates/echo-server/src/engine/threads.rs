@@ -264,8 +264,9 @@ fn serve_one(connection: Connection<'_>, config: &Config, shutdown: &Shutdown) -
     debug!(%peer, "connected");
     let start = Instant::now();
     let result = {
-        let mut receiver = Receiver::with_read_size(&connection, config.codec(), ECHO_READ_SIZE);
-        echo_frames(&mut receiver, &mut Sender::new(&connection, config.codec()))
+        let mut receiver =
+            Receiver::with_read_size(&connection, config.codec.clone(), ECHO_READ_SIZE);
+        echo_frames(&mut receiver, &mut Sender::new(&connection, config.codec.clone()))
     };
     let (received, echoed) = (connection.received(), connection.echoed());
     let (why, closed) = match result {
