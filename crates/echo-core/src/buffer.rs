@@ -19,12 +19,14 @@ pub(crate) struct Buffer {
     start: usize,
     end: usize,
     read_size: usize, // >= 1
+    /// All bytes ever received.
+    received: u64,
 }
 
 impl Buffer {
     /// Nothing is allocated before the first read.
     pub(crate) fn new(read_size: usize) -> Self {
-        Self { bytes: Vec::new(), start: 0, end: 0, read_size: read_size.max(1) }
+        Self { bytes: Vec::new(), start: 0, end: 0, read_size: read_size.max(1), received: 0 }
     }
 
     #[inline]
@@ -37,6 +39,11 @@ impl Buffer {
     #[inline]
     pub(crate) fn start(&self) -> usize {
         self.start
+    }
+
+    /// Where in the stream `pending()` begins.
+    pub(crate) fn offset(&self) -> u64 {
+        self.received.wrapping_sub((self.end - self.start) as u64)
     }
 
     /// Bytes by position, as long as `space` has not been called since.
@@ -68,6 +75,7 @@ impl Buffer {
             return Err(Overfilled { claimed: n, room });
         }
         self.end += n;
+        self.received = self.received.wrapping_add(n as u64);
         Ok(())
     }
 
@@ -77,6 +85,7 @@ impl Buffer {
         self.bytes.truncate(self.end);
         self.bytes.extend_from_slice(bytes);
         self.end = self.bytes.len();
+        self.received = self.received.wrapping_add(bytes.len() as u64);
     }
 
     /// What is pending, as an own vector.

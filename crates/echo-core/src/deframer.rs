@@ -14,7 +14,7 @@ use core::ops::Range;
 
 use thiserror::Error;
 
-use crate::{Decoded, Decoder, FrameError, Malformed, buffer::Buffer};
+use crate::{Decoded, Decoder, FrameError, Malformed, Span, buffer::Buffer};
 
 /// How much room a read gets unless said otherwise, and what a buffer shrinks back to: 16 KiB.
 pub const DEFAULT_READ_SIZE: usize = 16 << 10;
@@ -136,11 +136,12 @@ impl<D: Decoder> Deframer<D> {
     ///
     /// # Errors
     /// [`SwitchError`] inside a frame that is being skipped; `self` comes back unchanged.
-    pub fn switch<E: Decoder>(self, decoder: E) -> Result<Deframer<E>, (Self, SwitchError)> {
+    pub fn switch<E: Decoder>(self, mut decoder: E) -> Result<Deframer<E>, (Self, SwitchError)> {
         if self.decoder.is_skipping() {
             return Err((self, SwitchError));
         }
         let Self { buffer, closed, failed, .. } = self;
+        decoder.resume_at(buffer.offset());
         Ok(Deframer { decoder, buffer, closed, failed })
     }
 
@@ -171,7 +172,10 @@ impl<D: Decoder> Deframer<D> {
         if let Some(failed) = self.failed {
             return Err(failed);
         }
-        step(&mut self.buffer, self.closed, decoder)
+        decoder.resume_at(self.buffer.offset());
+        let step = step(&mut self.buffer, self.closed, decoder);
+        self.decoder.resume_at(self.buffer.offset());
+        step
     }
 
     /// The payload that a step has found.
@@ -208,10 +212,12 @@ fn step(buffer: &mut Buffer, closed: bool, decoder: &mut impl Decoder) -> Result
         let len = src.len();
         let decoded = if closed { decoder.decode_eof(src)? } else { decoder.decode(src)? };
         match decoded {
-            Decoded::Frame(span) if span.consumed <= len && span.payload.end <= len => {
+            Decoded::Frame(Span { payload, consumed })
+                if consumed <= len && payload.end <= len && payload.start <= payload.end =>
+            {
                 let start = buffer.start();
-                buffer.consume(span.consumed);
-                return Ok(Step::Frame(start + span.payload.start..start + span.payload.end));
+                buffer.consume(consumed);
+                return Ok(Step::Frame(start + payload.start..start + payload.end));
             }
             Decoded::Discard(n) if 0 < n && n <= len => buffer.consume(n),
             Decoded::NeedMore(_) if !closed => return Ok(Step::NeedRead),

@@ -8,6 +8,8 @@
 extern crate alloc;
 
 mod buffer;
+#[cfg(feature = "tokio-util")]
+pub mod codec;
 #[cfg(feature = "std")]
 mod deadline;
 mod deframer;
@@ -16,11 +18,17 @@ mod echo;
 mod error;
 pub mod framing;
 #[cfg(feature = "std")]
+mod intake;
+#[cfg(feature = "std")]
+mod outbox;
+#[cfg(feature = "std")]
 mod recv;
 #[cfg(feature = "std")]
 mod send;
 #[cfg(any(feature = "testing", test))]
 pub mod testing;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 #[cfg(feature = "std")]
 pub use deadline::{Timeouts, WithDeadline};

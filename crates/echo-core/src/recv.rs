@@ -4,13 +4,18 @@
 //! after it for the next call. Every pattern of receiving can be used on the same connection, in any
 //! order, and no byte is lost in between.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    ops::Range,
+};
 
 use thiserror::Error;
 
 use crate::{
-    DEFAULT_MAX_PAYLOAD, Decoded, Decoder, Deframer, Delimited, FrameError, Overfilled, Span,
-    SwitchError, deframer::Step, framing::Exactly,
+    DEFAULT_MAX_PAYLOAD, Decoder, Deframer, FrameError, OptionError, Overfilled, SwitchError,
+    deframer::Step,
+    framing::Exactly,
+    intake::{As, Intake, Next, Request, ToEnd, Until},
 };
 
 /// Receives frames from a blocking reader such as a `TcpStream`.
@@ -33,17 +38,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Receiver<R, D> {
     reader: R,
-    deframer: Deframer<D>,
-    /// The decoder of `recv_until`, kept so that asking again goes on where the last call stopped.
-    until: Option<Until>,
-    /// A frame that was asked for with another decoder than `D` is being skipped.
-    skipping: bool,
-}
-
-#[derive(Debug)]
-struct Until {
-    delimiter: Box<[u8]>,
-    decoder: Delimited,
+    intake: Intake<D>,
 }
 
 /// Why a receive call has no frame to return. No byte is lost: everything received and not yet
@@ -61,6 +56,9 @@ pub enum RecvError {
     /// A frame that is too long is being skipped by another kind of request: finish that first.
     #[error(transparent)]
     Switch(#[from] SwitchError),
+    /// The request makes no sense.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// The reader says that it read more than there was room for: its count cannot be trusted.
     #[error("the reader is defective")]
     Overfilled(#[from] Overfilled),
@@ -83,7 +81,7 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
 
     /// Goes on with a deframer that may hold received bytes already.
     pub fn from_deframer(reader: R, deframer: Deframer<D>) -> Self {
-        Self { reader, deframer, until: None, skipping: false }
+        Self { reader, intake: Intake::new(deframer) }
     }
 
     /// The next frame's payload, or `None` when the peer has closed at a frame boundary.
@@ -95,19 +93,7 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     /// from, ask again; other frame errors are final.
     #[inline]
     pub fn recv(&mut self) -> Result<Option<&[u8]>, RecvError> {
-        if self.skipping {
-            return Err(SwitchError.into());
-        }
-        loop {
-            match self.deframer.step()? {
-                Step::Frame(payload) => return Ok(Some(self.deframer.frame(payload))),
-                Step::Closed => return Ok(None),
-                Step::NeedRead => {
-                    let n = read(&mut self.reader, self.deframer.space())?;
-                    self.took(n)?;
-                }
-            }
-        }
+        Ok(self.receive(Next)?.map(|payload| self.intake.frame(payload)))
     }
 
     /// Exactly `len` bytes. Asking for 0 succeeds without a read.
@@ -128,20 +114,10 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     /// for several delimiters, use [`recv_as`](Self::recv_as) with a [`Delimited`].
     ///
     /// # Errors
-    /// [`FrameError::Truncated`] when the stream ends before the delimiter. Further as
-    /// [`recv`](Self::recv).
+    /// [`FrameError::Truncated`] when the stream ends before the delimiter; [`RecvError::Option`] for
+    /// an empty delimiter. Further as [`recv`](Self::recv).
     pub fn recv_until(&mut self, delimiter: &[u8]) -> Result<Option<&[u8]>, RecvError> {
-        let mut until = match self.until.take() {
-            Some(until) if *until.delimiter == *delimiter => until,
-            _ => {
-                let decoder = Delimited::by(delimiter);
-                let decoder = decoder.map_err(|e| RecvError::Io(io::Error::other(e)))?;
-                Until { delimiter: delimiter.into(), decoder }
-            }
-        };
-        let received = self.step_as(&mut until.decoder);
-        self.until = Some(until);
-        Ok(received?.map(|payload| self.deframer.frame(payload)))
+        Ok(self.receive(Until(delimiter))?.map(|payload| self.intake.frame(payload)))
     }
 
     /// Everything up to the end of the stream, at most
@@ -169,7 +145,7 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn recv_as(&mut self, decoder: &mut impl Decoder) -> Result<Option<&[u8]>, RecvError> {
-        Ok(self.step_as(decoder)?.map(|payload| self.deframer.frame(payload)))
+        Ok(self.receive(As(decoder))?.map(|payload| self.intake.frame(payload)))
     }
 
     /// Goes on with another framing from the first byte not consumed.
@@ -178,13 +154,10 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     /// [`SwitchError`] inside a frame that is being skipped; the receiver comes back unchanged.
     #[expect(clippy::result_large_err, reason = "the receiver comes back, so that nothing is lost")]
     pub fn switch<E: Decoder>(self, decoder: E) -> Result<Receiver<R, E>, (Self, SwitchError)> {
-        let Self { reader, deframer, until, skipping } = self;
-        if skipping {
-            return Err((Self { reader, deframer, until, skipping }, SwitchError));
-        }
-        match deframer.switch(decoder) {
-            Ok(deframer) => Ok(Receiver { reader, deframer, until, skipping }),
-            Err((deframer, error)) => Err((Self { reader, deframer, until, skipping }, error)),
+        let Self { reader, intake } = self;
+        match intake.switch(decoder) {
+            Ok(intake) => Ok(Receiver { reader, intake }),
+            Err((intake, error)) => Err((Self { reader, intake }, error)),
         }
     }
 
@@ -192,7 +165,7 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     /// the stream. Empty while a frame is being skipped.
     #[must_use]
     pub fn partial(&self) -> &[u8] {
-        if self.skipping { &[] } else { self.deframer.partial() }
+        self.intake.partial()
     }
 
     /// The reader.
@@ -208,59 +181,33 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     /// The reader, the decoder, and every byte received but not consumed.
     #[must_use]
     pub fn into_parts(self) -> (R, D, Vec<u8>) {
-        let (decoder, pending) = self.deframer.into_parts();
+        let (decoder, pending) = self.intake.into_parts();
         (self.reader, decoder, pending)
     }
 
-    fn step_as(
-        &mut self,
-        decoder: &mut impl Decoder,
-    ) -> Result<Option<std::ops::Range<usize>>, RecvError> {
-        if self.deframer.is_skipping() || self.skipping != decoder.is_skipping() {
-            return Err(SwitchError.into());
-        }
+    /// Reads until `request` has its frame.
+    #[inline]
+    fn receive(&mut self, mut request: impl Request<D>) -> Result<Option<Range<usize>>, RecvError> {
         loop {
-            let step = self.deframer.step_as(decoder);
-            self.skipping = decoder.is_skipping();
-            match step? {
+            match request.step(&mut self.intake)? {
                 Step::Frame(payload) => return Ok(Some(payload)),
                 Step::Closed => return Ok(None),
                 Step::NeedRead => {
-                    let n = read(&mut self.reader, self.deframer.space_for(decoder))?;
-                    self.took(n)?;
+                    let n = read(&mut self.reader, request.space(&mut self.intake))?;
+                    self.intake.took(n)?;
                 }
             }
         }
     }
-
-    fn took(&mut self, n: usize) -> Result<(), Overfilled> {
-        if n == 0 {
-            self.deframer.close();
-        }
-        self.deframer.filled(n)
-    }
 }
 
-/// One request for all there is.
-struct ToEnd {
-    max: usize,
-}
-
-impl Decoder for ToEnd {
-    fn decode(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
-        if src.len() > self.max {
-            return Err(FrameError::TooLong { max: self.max, len: None });
+impl RecvError {
+    /// What a failed read means. Interruptions are for the caller to retry.
+    pub(crate) fn from_io(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::TimedOut,
+            _ => Self::Io(error),
         }
-        Ok(Decoded::NeedMore(1))
-    }
-
-    fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
-        self.decode(src)?;
-        Ok(Decoded::Frame(Span { payload: 0..src.len(), consumed: src.len() }))
-    }
-
-    fn max_buffered(&self) -> Option<usize> {
-        Some(self.max)
     }
 }
 
@@ -269,11 +216,8 @@ fn read(reader: &mut impl Read, space: &mut [u8]) -> Result<usize, RecvError> {
     loop {
         return match reader.read(space) {
             Ok(n) => Ok(n),
-            Err(e) => match e.kind() {
-                io::ErrorKind::Interrupted => continue,
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(RecvError::TimedOut),
-                _ => Err(RecvError::Io(e)),
-            },
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => Err(RecvError::from_io(e)),
         };
     }
 }

@@ -3,11 +3,14 @@
 //! Header, payload and trailer go out in one vectored write; a partial write is resumed where it
 //! stopped, and a frame that a timeout has cut in two is finished before the next one begins.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 
 use thiserror::Error;
 
-use crate::{EncodeError, Encoder};
+use crate::{
+    EncodeError, Encoder,
+    outbox::{Outbox, Outgoing},
+};
 
 /// Sends payloads as frames to a blocking writer such as a `TcpStream`.
 ///
@@ -24,10 +27,7 @@ use crate::{EncodeError, Encoder};
 #[derive(Debug)]
 pub struct Sender<W, E> {
     writer: W,
-    encoder: E,
-    header: Vec<u8>,
-    /// What is left of a frame that timed out after its first byte: at most one frame.
-    unsent: Vec<u8>,
+    outbox: Outbox<E>,
 }
 
 /// Why a frame was not sent.
@@ -53,7 +53,7 @@ pub enum SendError {
 impl<W: Write, E: Encoder> Sender<W, E> {
     /// Sends to `writer`, framed by `encoder`.
     pub fn new(writer: W, encoder: E) -> Self {
-        Self { writer, encoder, header: Vec::new(), unsent: Vec::new() }
+        Self { writer, outbox: Outbox::new(encoder) }
     }
 
     /// Sends `payload` as one frame.
@@ -62,21 +62,8 @@ impl<W: Write, E: Encoder> Sender<W, E> {
     /// [`SendError`]. After `TimedOut` the stream is still in step, see
     /// [`taken`](SendError::TimedOut::taken); after `Io` it is not.
     pub fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.header.clear();
-        let trailer = self.encoder.encode(payload, &mut self.header)?;
-        write_unsent(&mut self.writer, &mut self.unsent)
-            .map_err(|e| SendError::from_io(e, false))?;
-        let parts = [self.header.as_slice(), payload, trailer];
-        let (written, result) = write_all(&mut self.writer, &mut parts.map(IoSlice::new));
-        if result.is_err() && written > 0 {
-            let mut sent = written;
-            for part in parts {
-                let of_part = sent.min(part.len());
-                self.unsent.extend_from_slice(&part[of_part..]);
-                sent -= of_part;
-            }
-        }
-        result.map_err(|e| SendError::from_io(e, written > 0))
+        let mut frame = self.outbox.frame(payload)?;
+        write_all(&mut self.writer, &mut frame).map_err(|e| SendError::from_io(e, frame.is_taken()))
     }
 
     /// Writes what a timeout left unsent, then flushes the writer.
@@ -84,15 +71,15 @@ impl<W: Write, E: Encoder> Sender<W, E> {
     /// # Errors
     /// [`SendError::TimedOut`], to be called again, and [`SendError::Io`].
     pub fn flush(&mut self) -> Result<(), SendError> {
-        write_unsent(&mut self.writer, &mut self.unsent)
-            .and_then(|()| self.writer.flush())
+        write_all(&mut self.writer, &mut self.outbox.rest())
+            .and_then(|()| retry(|| self.writer.flush()))
             .map_err(|e| SendError::from_io(e, false))
     }
 
     /// True while a frame that a timeout has cut in two waits for its rest to be sent.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
+        self.outbox.has_unsent()
     }
 
     /// The writer.
@@ -108,12 +95,13 @@ impl<W: Write, E: Encoder> Sender<W, E> {
     /// The writer, the encoder, and the rest of a frame that is still to be written.
     #[must_use]
     pub fn into_parts(self) -> (W, E, Vec<u8>) {
-        (self.writer, self.encoder, self.unsent)
+        let (encoder, unsent) = self.outbox.into_parts();
+        (self.writer, encoder, unsent)
     }
 }
 
 impl SendError {
-    fn from_io(error: io::Error, taken: bool) -> Self {
+    pub(crate) fn from_io(error: io::Error, taken: bool) -> Self {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::TimedOut { taken },
             _ => Self::Io(error),
@@ -121,32 +109,20 @@ impl SendError {
     }
 }
 
-fn write_unsent(writer: &mut impl Write, unsent: &mut Vec<u8>) -> io::Result<()> {
-    if unsent.is_empty() {
-        return Ok(());
+fn write_all(writer: &mut impl Write, outgoing: &mut Outgoing<'_>) -> io::Result<()> {
+    while !outgoing.is_sent() {
+        let n = retry(|| outgoing.write_with(|slices| writer.write_vectored(slices)))?;
+        outgoing.wrote(n)?;
     }
-    let (written, result) = write_all(writer, &mut [IoSlice::new(unsent)]);
-    unsent.drain(..written);
-    result
+    Ok(())
 }
 
-/// Writes all of `slices`, and says how many bytes it has written when that fails.
-fn write_all(writer: &mut impl Write, mut slices: &mut [IoSlice<'_>]) -> (usize, io::Result<()>) {
-    let mut written = 0;
-    IoSlice::advance_slices(&mut slices, 0); // drops empty slices at the front
-    while !slices.is_empty() {
-        let error = match writer.write_vectored(slices) {
-            Ok(0) => io::ErrorKind::WriteZero.into(),
-            Ok(n) if n <= slices.iter().map(|slice| slice.len()).sum() => {
-                written += n;
-                IoSlice::advance_slices(&mut slices, n);
-                continue;
-            }
-            Ok(_) => io::Error::other("the writer claims more bytes than it was given"),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => e,
-        };
-        return (written, Err(error));
+/// Tries again as long as a signal gets in between.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
-    (written, Ok(()))
 }

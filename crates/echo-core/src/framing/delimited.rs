@@ -35,6 +35,8 @@ pub struct Delimited {
     allow_unterminated: bool,
     /// No delimiter ends in `src[..searched]`. 0 whenever something was consumed to a boundary.
     searched: usize,
+    /// Where in the stream `searched` counts from, see [`Decoder::resume_at`].
+    offset: u64,
     /// How much of a frame that is too long has been discarded.
     skipped: Option<u64>,
 }
@@ -107,6 +109,7 @@ impl Delimited {
             max: DEFAULT_MAX_DELIMITED,
             allow_unterminated: false,
             searched: 0,
+            offset: 0,
             skipped: None,
         }
     }
@@ -168,9 +171,13 @@ impl Decoder for Delimited {
         let got = src.len() as u64;
         match self.skipped {
             Some(_) if self.allow_unterminated && !src.is_empty() => {
-                Ok(self.discard(src, src.len()))
+                (self.skipped, self.searched) = (None, 0);
+                Ok(Decoded::Discard(src.len()))
             }
-            Some(_) if self.allow_unterminated => Ok(decoded),
+            Some(_) if self.allow_unterminated => {
+                self.skipped = None;
+                Ok(decoded)
+            }
             Some(skipped) => {
                 Err(FrameError::Truncated { got: skipped.saturating_add(got), expected: None })
             }
@@ -182,6 +189,14 @@ impl Decoder for Delimited {
                 Ok(Decoded::Frame(Span { payload: 0..src.len(), consumed: src.len() }))
             }
         }
+    }
+
+    fn resume_at(&mut self, offset: u64) {
+        // Nobody else consumes anything while a frame is being skipped.
+        if self.offset != offset && self.skipped.is_none() {
+            self.searched = 0;
+        }
+        self.offset = offset;
     }
 
     fn is_skipping(&self) -> bool {
@@ -274,8 +289,9 @@ impl Delimiters {
         // Only the end of the payload can form one together with what follows.
         let tail = payload.len() - payload.len().min(self.longest - 1);
         let seam = [&payload[tail..], &self.sent].concat();
-        let (at, _) = self.find(&seam, payload.len() - tail)?;
-        (tail + at != payload.len()).then_some(tail + at)
+        let (at, end) = self.find(&seam, payload.len() - tail)?;
+        let is_the_one_sent = tail + at == payload.len() && end == seam.len();
+        (!is_the_one_sent).then_some(tail + at)
     }
 }
 

@@ -113,6 +113,15 @@ pub trait Decoder {
         }
     }
 
+    /// Says that the next `src` begins `offset` bytes into the stream.
+    ///
+    /// Called where several decoders take turns on one stream, so only a decoder that remembers how
+    /// far it has looked needs it: unless `offset` is the one it was told last, another decoder has
+    /// consumed bytes in between, and what it remembers is about others.
+    fn resume_at(&mut self, offset: u64) {
+        let _ = offset;
+    }
+
     /// True while the rest of a frame that was too long is being discarded.
     fn is_skipping(&self) -> bool {
         false
@@ -156,6 +165,10 @@ impl<D: Decoder + ?Sized> Decoder for &mut D {
 
     fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
         (**self).decode_eof(src)
+    }
+
+    fn resume_at(&mut self, offset: u64) {
+        (**self).resume_at(offset);
     }
 
     fn is_skipping(&self) -> bool {

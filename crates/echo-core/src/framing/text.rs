@@ -245,6 +245,12 @@ impl Decoder for Codec {
         }
     }
 
+    fn resume_at(&mut self, offset: u64) {
+        if let Self::Delimited(codec) = self {
+            codec.resume_at(offset); // the only one with a memory
+        }
+    }
+
     fn is_skipping(&self) -> bool {
         self.decoder().is_skipping()
     }
