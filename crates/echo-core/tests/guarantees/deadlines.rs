@@ -74,8 +74,8 @@ fn a_buffered_frame_comes_after_its_deadline_and_a_lifted_deadline_waits() {
 fn a_peer_that_does_not_read_cannot_hold_a_sender() {
     let (client, _server) = connection();
     let mut sender = Sender::new(WithDeadline::new(client), LengthDelimited::u32().unlimited());
+    let payload = vec![b'x'; 32 << 20]; // more than both sockets hold
     sender.get_mut().set_deadline(Some(Instant::now() + Duration::from_millis(60)));
-    let payload = vec![b'x'; 64 << 20];
     let sent = sender.send(&payload);
     assert!(matches!(sent, Err(SendError::TimedOut { taken: true })), "{sent:?}");
     assert!(sender.has_unsent());

@@ -1,0 +1,4 @@
+//! See `echo_core_fuzz::framing_text`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| echo_core_fuzz::framing_text(data));
