@@ -25,7 +25,7 @@
 //! connection is over, which is what most programs want. To skip that frame and go on - at once, even
 //! when the next frame is buffered - use [`Resumable`], whose items are
 //! `Result<BytesMut, FrameError>` inside the stream's own `Result`. Deadlines, exact amounts and
-//! switching without loss are in [`Receiver`](crate::tokio::Receiver) (feature `tokio`), not here.
+//! switching without loss are in `echo_core::tokio::Receiver` (feature `tokio`), not here.
 
 use std::io;
 

@@ -104,7 +104,8 @@ pub enum EncodeError {
     /// The receiver would find a delimiter before the one that ends this frame.
     #[error("payload holds, or together with the delimiter forms, a delimiter at byte {at}")]
     Delimiter {
-        /// Where in the payload that delimiter begins.
+        /// Where that delimiter begins, counted from the payload's first byte. Beyond its last one
+        /// where the delimiter that is sent holds another.
         at: usize,
     },
 }

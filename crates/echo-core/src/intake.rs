@@ -55,6 +55,7 @@ impl<D: Decoder> Intake<D> {
         if self.skipping { &[] } else { self.deframer.partial() }
     }
 
+    #[expect(clippy::result_large_err, reason = "the intake comes back, so that nothing is lost")]
     pub(crate) fn switch<E: Decoder>(self, decoder: E) -> Result<Intake<E>, (Self, SwitchError)> {
         let Self { deframer, until, skipping } = self;
         if skipping {
@@ -168,5 +169,86 @@ impl Decoder for ToEnd {
 
     fn max_buffered(&self) -> Option<usize> {
         Some(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read};
+
+    use super::*;
+    use crate::{Raw, Receiver, framing::SCANNED};
+
+    /// A byte, then nothing, in turn.
+    struct Drip<'a> {
+        wire: &'a [u8],
+        paused: bool,
+    }
+
+    impl Drip<'_> {
+        fn next(&mut self) -> Option<u8> {
+            self.paused = !self.paused;
+            if self.paused {
+                return None;
+            }
+            let (first, rest) = self.wire.split_first().expect("nobody reads on");
+            self.wire = rest;
+            Some(*first)
+        }
+    }
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            buf[0] = self.next().ok_or(io::ErrorKind::WouldBlock)?;
+            Ok(1)
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    impl ::tokio::io::AsyncRead for Drip<'_> {
+        fn poll_read(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            buf: &mut ::tokio::io::ReadBuf<'_>,
+        ) -> std::task::Poll<io::Result<()>> {
+            match self.next() {
+                Some(byte) => buf.put_slice(&[byte]),
+                None => return std::task::Poll::Pending,
+            }
+            std::task::Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Calls until it succeeds, and counts what has been searched.
+    fn scanned(mut call: impl FnMut() -> bool) -> usize {
+        SCANNED.set(0);
+        while !call() {}
+        SCANNED.get()
+    }
+
+    #[test]
+    fn a_request_given_up_after_every_byte_searches_each_byte_once() {
+        let mut wire = vec![b'x'; 20_000];
+        wire.extend_from_slice(b"\r\n");
+        let drip = || Drip { wire: &wire, paused: false };
+
+        let mut receiver = Receiver::new(drip(), Delimited::lines());
+        assert_eq!(scanned(|| receiver.recv().is_ok()), wire.len(), "recv");
+        let mut receiver = Receiver::new(drip(), Raw);
+        assert_eq!(scanned(|| receiver.recv_until(b"\r\n").is_ok()), wire.len(), "recv_until");
+        let (mut receiver, mut lines) = (Receiver::new(drip(), Raw), Delimited::lines());
+        assert_eq!(scanned(|| receiver.recv_as(&mut lines).is_ok()), wire.len(), "recv_as");
+
+        #[cfg(feature = "tokio")]
+        {
+            use std::task::{Context, Waker};
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut receiver = crate::tokio::Receiver::new(drip(), Delimited::lines());
+            let dropped = || std::pin::pin!(receiver.recv()).poll(&mut cx).is_ready();
+            assert_eq!(scanned(dropped), wire.len(), "recv on tokio");
+            let mut receiver = crate::tokio::Receiver::new(drip(), Raw);
+            let dropped = || std::pin::pin!(receiver.recv_until(b"\r\n")).poll(&mut cx).is_ready();
+            assert_eq!(scanned(dropped), wire.len(), "recv_until on tokio");
+        }
     }
 }

@@ -62,6 +62,7 @@ impl<E: Encoder> Outbox<E> {
         !self.unsent.rest().is_empty()
     }
 
+    #[cfg(feature = "tokio")]
     pub(crate) fn taken(&self) -> u64 {
         self.unsent.taken
     }

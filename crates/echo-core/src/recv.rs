@@ -111,7 +111,8 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     /// peer has closed and nothing is left.
     ///
     /// The limit is [`DEFAULT_MAX_DELIMITED`](crate::DEFAULT_MAX_DELIMITED); for another one, or
-    /// for several delimiters, use [`recv_as`](Self::recv_as) with a [`Delimited`].
+    /// for several delimiters, use [`recv_as`](Self::recv_as) with a
+    /// [`Delimited`](crate::Delimited).
     ///
     /// # Errors
     /// [`FrameError::Truncated`] when the stream ends before the delimiter; [`RecvError::Option`] for

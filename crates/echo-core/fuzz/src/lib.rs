@@ -13,8 +13,11 @@ use echo_core::{
 };
 use input::Input;
 
+/// Takes any bytes, and panics when what should hold does not.
+pub type Property = fn(&[u8]);
+
 /// Every target, by the name of its seeds' folder.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, Property); 7] = [
     ("delimited", delimited),
     ("length", length),
     ("netstring", netstring),
@@ -181,7 +184,7 @@ fn is_refused_for_a_reason(codec: &Codec, payload: &[u8], error: EncodeError) {
         EncodeError::TooLong { max, len } => assert!(len == payload.len() && len > max),
         EncodeError::WrongLength { expected, len } => assert_ne!(expected, len),
         EncodeError::Delimiter { at } => {
-            assert!(at <= payload.len());
+            assert!(at < payload.len() + 4, "no delimiter is longer");
             // Every other payload can be sent, so the delimiter is seen behind an empty one - unless
             // no payload can.
             let mut wire = payload.to_vec();

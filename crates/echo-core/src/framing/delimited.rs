@@ -331,7 +331,7 @@ impl LastBytes {
 #[cfg(test)]
 std::thread_local! {
     /// Bytes handed to a search by this thread.
-    static SCANNED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+    pub(crate) static SCANNED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
 }
 
 #[cfg(test)]

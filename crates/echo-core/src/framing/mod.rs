@@ -20,6 +20,8 @@ mod skip;
 mod text;
 
 pub use delimited::Delimited;
+#[cfg(test)]
+pub(crate) use delimited::SCANNED;
 #[cfg(feature = "std")]
 pub(crate) use fixed::Exactly;
 pub use fixed::FixedLength;

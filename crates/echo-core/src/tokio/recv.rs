@@ -186,7 +186,8 @@ impl<R: AsyncRead + Unpin, D: Decoder> Receiver<R, D> {
                         // Asked before each read, or a peer that never pauses would hold us here.
                         Some(at) if at <= Instant::now() => return Err(RecvError::TimedOut),
                         Some(at) => {
-                            timeout_at(at, read).await.map_err(|_| RecvError::TimedOut)??
+                            let in_time = timeout_at(at, read).await;
+                            in_time.map_err(|_| RecvError::TimedOut)??;
                         }
                     }
                 }
