@@ -191,6 +191,10 @@ impl<D: Decoder + ?Sized> Decoder for Box<D> {
         (**self).decode_eof(src)
     }
 
+    fn resume_at(&mut self, offset: u64) {
+        (**self).resume_at(offset);
+    }
+
     fn is_skipping(&self) -> bool {
         (**self).is_skipping()
     }

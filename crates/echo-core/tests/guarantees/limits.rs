@@ -124,7 +124,7 @@ fn exactly_n_is_its_own_limit<R: Driver>() {
 fn to_the_end_has_a_limit_and_what_came_stays<R: Driver>() {
     let mut receiver = R::Receiver::new(reads(&[b"abc", b"def"]), Raw);
     let error = receiver.recv_to_end_within(5).unwrap_err().to_string();
-    assert_eq!(error, "frame of unknown length is over the limit of 5 bytes");
+    assert_eq!(error, "frame is over the limit of 5 bytes");
     assert_eq!(receiver.recv_to_end_within(6).unwrap(), b"abcdef");
     assert_eq!(receiver.recv_to_end_within(0).unwrap(), b"");
 }

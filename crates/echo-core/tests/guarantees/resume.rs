@@ -7,8 +7,8 @@ use std::{
 };
 
 use echo_core::{
-    DEFAULT_MAX_DELIMITED, Decoded, Decoder, Deframer, Delimited, FrameError, LengthDelimited,
-    Malformed, Raw, Receiver, RecvError, Span, SwitchError, tokio as on_tokio,
+    DEFAULT_MAX_DELIMITED, Decoded, Decoder, Deframer, Delimited, FrameError, Framing,
+    LengthDelimited, Malformed, Raw, Receiver, RecvError, Span, SwitchError, tokio as on_tokio,
 };
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -141,11 +141,16 @@ fn a_request_that_was_given_up_leaves_no_trace<R: Driver>() {
     assert_eq!(receiver.recv_exact(4).unwrap(), b"abcd");
     assert_eq!(receiver.recv_until(b"\n").unwrap().as_deref(), e);
 
-    let mut receiver = R::Receiver::new(script(), Raw);
     let mut lines = Delimited::lines();
-    assert!(receiver.recv_as(&mut lines).is_err());
-    assert_eq!(receiver.recv_exact(4).unwrap(), b"abcd");
-    assert_eq!(receiver.recv_as(&mut lines).unwrap().as_deref(), e);
+    let mut codec = "line".parse::<Framing>().unwrap().codec();
+    let mut boxed: Box<dyn Decoder> = Box::new(Delimited::lines());
+    let decoders: [&mut dyn Decoder; 3] = [&mut lines, &mut codec, &mut boxed];
+    for mut decoder in decoders {
+        let mut receiver = R::Receiver::new(script(), Raw);
+        assert!(receiver.recv_as(&mut decoder).is_err());
+        assert_eq!(receiver.recv_exact(4).unwrap(), b"abcd");
+        assert_eq!(receiver.recv_as(&mut decoder).unwrap().as_deref(), e);
+    }
 
     let mut receiver = R::Receiver::new(script(), Raw);
     let mut lines = Delimited::lines();
