@@ -74,7 +74,7 @@ impl<W: AsyncWrite + Unpin, E: Encoder> Sender<W, E> {
         let Self { writer, outbox, deadline } = self;
         let flush = async {
             write_all(writer, &mut outbox.rest()).await?;
-            poll_fn(|cx| Pin::new(&mut *writer).poll_flush(cx)).await
+            poll_fn(|cx| retry(|| Pin::new(&mut *writer).poll_flush(cx))).await
         };
         within(*deadline, flush).await.map_err(|e| SendError::from_io(e, false))
     }
@@ -85,7 +85,7 @@ impl<W: AsyncWrite + Unpin, E: Encoder> Sender<W, E> {
     /// As [`flush`](Self::flush).
     pub async fn shutdown(&mut self) -> Result<(), SendError> {
         self.flush().await?;
-        let shutdown = poll_fn(|cx| Pin::new(&mut self.writer).poll_shutdown(cx));
+        let shutdown = poll_fn(|cx| retry(|| Pin::new(&mut self.writer).poll_shutdown(cx)));
         within(self.deadline, shutdown).await.map_err(|e| SendError::from_io(e, false))
     }
 
@@ -128,17 +128,24 @@ async fn write_all(
 ) -> io::Result<()> {
     while !outgoing.is_sent() {
         poll_fn(|cx| {
-            let write = outgoing
-                .write_with(|slices| Pin::new(&mut *writer).poll_write_vectored(cx, slices));
-            Poll::Ready(match ready!(write) {
-                Ok(n) => outgoing.wrote(n),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
-                Err(e) => Err(e),
-            })
+            let written = ready!(retry(|| {
+                outgoing.write_with(|slices| Pin::new(&mut *writer).poll_write_vectored(cx, slices))
+            }));
+            Poll::Ready(written.and_then(|n| outgoing.wrote(n)))
         })
         .await?;
     }
     Ok(())
+}
+
+/// Tries again as long as a signal gets in between.
+fn retry<T>(mut call: impl FnMut() -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    loop {
+        match ready!(call()) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return Poll::Ready(result),
+        }
+    }
 }
 
 /// What `work` comes to before `deadline`. A write that can be done at once is done even after it.

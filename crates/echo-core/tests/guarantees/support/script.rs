@@ -121,11 +121,18 @@ pub(crate) struct Writes {
     pub(crate) wire: Vec<u8>,
     /// The vectored writes so far.
     pub(crate) calls: usize,
+    flushes: usize,
 }
 
 impl Writes {
     pub(crate) fn new(steps: &[Put]) -> Self {
         Self { steps: steps.iter().copied().collect(), ..Self::default() }
+    }
+
+    /// Interrupted every other time.
+    fn flush_now(&mut self) -> io::Result<()> {
+        self.flushes += 1;
+        if self.flushes % 2 == 1 { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     }
 
     fn take(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -156,7 +163,7 @@ impl Write for Writes {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.flush_now()
     }
 }
 
@@ -179,8 +186,8 @@ impl AsyncWrite for Writes {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.flush_now())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
