@@ -146,8 +146,12 @@ impl<D: Decoder> Deframer<D> {
     }
 
     /// The decoder and every byte received but not consumed.
+    ///
+    /// The decoder may be used for another stream, unless it is skipping the rest of a frame.
     #[must_use]
-    pub fn into_parts(self) -> (D, Vec<u8>) {
+    pub fn into_parts(mut self) -> (D, Vec<u8>) {
+        // No stream is that long, so it remembers nothing of where it has looked in this one.
+        self.decoder.resume_at(u64::MAX);
         (self.decoder, self.buffer.into_pending())
     }
 

@@ -4,8 +4,29 @@ use echo_core::{
     Delimited, FixedLength, Framing, LengthDelimited, Netstring, Raw,
     testing::{Event, events, random_pieces},
 };
+use proptest::{collection::vec, prelude::*};
 
 use crate::support::{Driver, Reads, Receiving, check_invariant, on_every_driver};
+
+/// All but `raw`, with delimiters that overlap.
+const FRAMINGS: [&str; 16] = [
+    "line",
+    "delim:0d0a",
+    "delim:616161",
+    "delim:6162,616162,58",
+    "delim:3b,2c,7c,26,0a",
+    "fixed:1",
+    "fixed:4",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "u16le",
+    "u32le",
+    "u64le",
+    "varint",
+    "netstring",
+];
 
 /// Frames, empty frames, frames that are too long, defects and broken ends for every codec.
 #[test]
@@ -26,25 +47,7 @@ fn frames_and_errors_of_every_codec_do_not_depend_on_where_reads_cut_the_stream(
         b"\x85\x80\0hello\x86\0world!\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02",
         &[0xff; 40],
     ];
-    let framings = [
-        "line",
-        "delim:0d0a",
-        "delim:616161",
-        "delim:6162,616162,58",
-        "delim:3b,2c,7c,26,0a",
-        "fixed:1",
-        "fixed:4",
-        "u8",
-        "u16",
-        "u32",
-        "u64",
-        "u16le",
-        "u32le",
-        "u64le",
-        "varint",
-        "netstring",
-    ];
-    for framing in framings {
+    for framing in FRAMINGS {
         let framing: Framing = framing.parse().unwrap();
         for wire in wires {
             for max in [0, 5] {
@@ -61,6 +64,24 @@ fn frames_and_errors_of_every_codec_do_not_depend_on_where_reads_cut_the_stream(
         check_invariant(|| LengthDelimited::varint().field_offset(1).adjustment(3), wire);
         check_invariant(|| FixedLength::new(3).unwrap(), wire);
         check_invariant(Netstring::new, wire);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn random_streams_decode_the_same_on_every_driver(
+        framing in prop::sample::select(&FRAMINGS[..]),
+        wire in vec(prop_oneof![
+            3 => 0_u8..8,
+            3 => prop::sample::select(&b"ab\r\n;0123:,"[..]),
+            1 => any::<u8>(),
+        ], 0..60),
+        max in 0_usize..8,
+    ) {
+        let framing: Framing = framing.parse().unwrap();
+        check_invariant(|| framing.codec().max_payload(max), &wire);
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
 
 use echo_core::{
     DEFAULT_MAX_DELIMITED, Decoded, Decoder, Deframer, Delimited, FrameError, Framing,
-    LengthDelimited, Malformed, Raw, Receiver, RecvError, Span, SwitchError, tokio as on_tokio,
+    LengthDelimited, Malformed, Polled, Raw, Receiver, RecvError, Span, SwitchError,
+    tokio as on_tokio,
 };
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -204,6 +205,21 @@ fn what_was_read_past_a_frame_is_handed_back<R: Driver>() {
     assert_eq!(receiver.recv().unwrap().as_deref(), Some(&b"frame"[..]));
     assert_eq!(receiver.partial(), b"and ");
     assert_eq!(receiver.into_pending(), b"and ");
+}
+
+#[test]
+fn a_decoder_handed_back_inside_a_frame_may_be_used_elsewhere() {
+    let mut deframer = Deframer::new(Delimited::lines());
+    deframer.push(b"abc");
+    assert_eq!(deframer.poll(), Ok(Polled::NeedRead));
+    let (decoder, pending) = deframer.into_parts();
+
+    let mut same = Deframer::new(decoder.clone());
+    same.push(&[&pending[..], b"d\n"].concat());
+    assert_eq!(same.poll(), Ok(Polled::Frame(b"abcd")));
+    let mut another = Deframer::new(decoder);
+    another.push(b"x\ny\n");
+    assert_eq!(another.poll(), Ok(Polled::Frame(b"x")));
 }
 
 fn bytes_after_a_delimiter_are_kept<R: Driver>() {
