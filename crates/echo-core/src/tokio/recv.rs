@@ -113,7 +113,8 @@ impl<R: AsyncRead + Unpin, D: Decoder> Receiver<R, D> {
     /// One frame as another decoder finds it, or `None` when the peer has closed.
     ///
     /// Hand in the same decoder again after `TimedOut` or `TooLong`, and after a cancelled call: it
-    /// remembers how far it is.
+    /// remembers how far it is, in this stream and no other. Other requests may be made in between,
+    /// but not inside a frame that is being skipped.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).

@@ -88,7 +88,10 @@ fn a_peer_that_does_not_read_cannot_hold_a_sender() {
 async fn on_tokio_a_peer_that_drips_cannot_extend_a_deadline() {
     let (mut peer, stream) = duplex(64);
     let drip = tokio::spawn(async move {
-        while peer.write_all(b"x").await.is_ok() {
+        for _ in 0..60 {
+            if peer.write_all(b"x").await.is_err() {
+                return;
+            }
             time::sleep(Duration::from_secs(1)).await;
         }
     });
@@ -104,19 +107,23 @@ async fn on_tokio_a_peer_that_drips_cannot_extend_a_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn on_tokio_a_firehose_cannot_extend_a_deadline() {
-    /// Always has another byte, and each takes a second: `poll_read` is never pending.
-    struct Firehose;
+    /// Has another byte at once, so `poll_read` is never pending; but not for ever, or a deadline
+    /// that does not hold would hang the test.
+    struct Firehose(usize);
     impl tokio::io::AsyncRead for Firehose {
         fn poll_read(
-            self: std::pin::Pin<&mut Self>,
+            mut self: std::pin::Pin<&mut Self>,
             _: &mut std::task::Context<'_>,
             buf: &mut tokio::io::ReadBuf<'_>,
         ) -> std::task::Poll<std::io::Result<()>> {
-            buf.put_slice(b"x");
+            if self.0 > 0 {
+                self.0 -= 1;
+                buf.put_slice(b"x");
+            }
             std::task::Poll::Ready(Ok(()))
         }
     }
-    let mut receiver = on_tokio::Receiver::new(Firehose, Delimited::lines().unlimited());
+    let mut receiver = on_tokio::Receiver::new(Firehose(100_000), Delimited::lines().unlimited());
     receiver.set_deadline(Some(time::Instant::now()));
     assert!(matches!(receiver.recv().await, Err(RecvError::TimedOut)));
 }
