@@ -37,7 +37,7 @@ use crate::{Decoded, Decoder, EncodeError, Encoder, FrameError, Malformed};
 
 /// A codec of this crate as a [`tokio_util::codec::Decoder`] and [`tokio_util::codec::Encoder`].
 ///
-/// Frames are split off the read buffer, not copied. Every [`FrameError`] is an error of the stream.
+/// Frames are split off the read buffer, not copied: one that is kept keeps that buffer's memory. Every [`FrameError`] is an error of the stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compat<C> {
     codec: C,

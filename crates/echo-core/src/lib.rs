@@ -64,8 +64,10 @@
 //! ```
 //!
 //! # Everything
-//! `recv` until it returns nothing - or, as the guide has it, until `size` bytes are there, with `size` taken
-//! on trust. [`Receiver::recv_to_end`] goes to the end of the stream, and no further than a limit.
+//! `recv_all(conn, size)` loops until `size` bytes are there. It is right about short reads; but it takes
+//! `size` on trust, and throws away what came when the peer closes early. With a size that is
+//! `recv_exact` again, after a check of the size. Without one, the end of the stream is the end of the
+//! message, and [`Receiver::recv_to_end`] goes there, but no further than a limit.
 //!
 //! ```
 //! use echo_core::{FrameError, Raw, Receiver, RecvError};
@@ -78,9 +80,10 @@
 //! ```
 //!
 //! # The echo loop
-//! The guide gets this one right, but for one thing: after `recv` has returned nothing it closes, without
-//! telling the peer first that everything is sent. [`echo()`] returns once all is back; shut down the
-//! sending side next.
+//! The loop is right; what is around it is not. The server decodes each chunk as UTF-8 to print it, so a
+//! character that a read has cut in two ends the connection; and the client takes one `recv(1024)` for
+//! the whole reply. [`echo()`] sends bytes back and returns once all are sent; shut down the sending side
+//! next, so that the peer sees the end.
 //!
 //! ```
 //! use std::{io::Write, net::{Shutdown, TcpListener, TcpStream}, thread};
@@ -99,6 +102,29 @@
 //! // One `recv(1024)`, as the guide's client has it, may bring a part of it. This brings all.
 //! assert_eq!(Receiver::new(&client, Raw).recv_to_end()?, b"Hello, server! This is a test.");
 //! assert_eq!(serving.join().unwrap(), 30);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # A deadline
+//! None of the four ever gives up: a peer that sends a byte a minute, or none at all, holds its thread for
+//! good, and a socket's timeout starts anew with each byte. [`WithDeadline`] is one point in time for a
+//! whole message, and a timeout loses nothing: ask again, and it goes on.
+//!
+//! ```
+//! use std::{io::Write, net::{TcpListener, TcpStream}, time::{Duration, Instant}};
+//! use echo_core::{Delimited, Receiver, RecvError, WithDeadline};
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let mut peer = TcpStream::connect(listener.local_addr()?)?;
+//! let mut lines = Receiver::new(WithDeadline::new(listener.accept()?.0), Delimited::lines());
+//!
+//! peer.write_all(b"half a li")?;
+//! lines.get_mut().set_deadline(Some(Instant::now() + Duration::from_millis(10)));
+//! assert!(matches!(lines.recv(), Err(RecvError::TimedOut)));
+//!
+//! peer.write_all(b"ne\n")?;
+//! lines.get_mut().set_deadline(Some(Instant::now() + Duration::from_secs(10)));
+//! assert_eq!(lines.recv()?, Some(&b"half a line"[..]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
