@@ -26,6 +26,8 @@ pub(crate) struct Reads {
     steps: VecDeque<Step>,
     /// Calls so far.
     pub(crate) calls: usize,
+    /// Times that the end was told.
+    ends: usize,
 }
 
 /// Reads of these pieces, one each.
@@ -54,7 +56,11 @@ impl Reads {
 
     fn next(&mut self, room: usize) -> Step {
         self.calls += 1;
-        let step = self.steps.pop_front().unwrap_or(Step::Bytes(Vec::new()));
+        let step = self.steps.pop_front().unwrap_or_else(|| {
+            self.ends += 1;
+            assert!(self.ends < 5, "reads on and on after the end");
+            Step::Bytes(Vec::new())
+        });
         match step {
             Step::Bytes(mut bytes) if bytes.len() > room => {
                 self.steps.push_front(Step::Bytes(bytes.split_off(room)));
