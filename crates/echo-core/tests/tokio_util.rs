@@ -14,11 +14,11 @@ use echo_core::{
     codec::{Compat, CompatError},
     testing::{Event, events, random_pieces},
 };
-use futures_util::Stream;
+use futures_util::{SinkExt, Stream, StreamExt};
 use proptest::{collection::vec, prelude::*};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::codec::{
-    AnyDelimiterCodec, Decoder as Theirs, FramedRead, LengthDelimitedCodec, LinesCodec,
+    AnyDelimiterCodec, Decoder as Theirs, Framed, FramedRead, LengthDelimitedCodec, LinesCodec,
 };
 
 /// What is compared: our errors and theirs have nothing in common but their place.
@@ -158,6 +158,39 @@ proptest! {
         let codec = AnyDelimiterCodec::new_with_max_length(b";,".to_vec(), b";".to_vec(), max);
         prop_assert_eq!(ours(decoder, &pieces, true), theirs(codec, &pieces, true));
     }
+}
+
+/// One end has our codec in its `Framed`, the other has theirs: nobody notices.
+#[tokio::test]
+async fn our_codecs_talk_to_theirs_in_framed() {
+    let (left, right) = tokio::io::duplex(7);
+    let mut ours = Framed::new(left, Compat::new(LengthDelimited::u32()));
+    let mut theirs = Framed::new(right, LengthDelimitedCodec::new());
+    let payloads = [&b""[..], b"a", b"more than the pipe holds", &[0; 100]];
+    let sending = async {
+        for payload in payloads {
+            ours.send(payload).await.unwrap();
+            assert_eq!(ours.next().await.unwrap().unwrap(), payload);
+        }
+        SinkExt::<&[u8]>::close(&mut ours).await.unwrap();
+    };
+    let echoing = async {
+        while let Some(payload) = theirs.next().await {
+            theirs.send(payload.unwrap().freeze()).await.unwrap();
+        }
+    };
+    tokio::join!(sending, echoing);
+}
+
+/// `map_codec` goes on where the last frame ended, with another framing.
+#[tokio::test]
+async fn the_framing_of_framed_may_change_between_frames() {
+    let wire = &b"head\r\n\0\0\0\x04body"[..];
+    let mut lines = FramedRead::new(wire, Compat::new(Delimited::lines()));
+    assert_eq!(lines.next().await.unwrap().unwrap(), "head");
+    let mut frames = lines.map_decoder(|_| Compat::new(LengthDelimited::u32()));
+    assert_eq!(frames.next().await.unwrap().unwrap(), "body");
+    assert!(frames.next().await.is_none());
 }
 
 mod differences {
