@@ -10,6 +10,7 @@
 //! been consumed, it goes back to one read.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::Overfilled;
 
@@ -31,14 +32,7 @@ impl Buffer {
 
     #[inline]
     pub(crate) fn pending(&self) -> &[u8] {
-        // In bounds by the invariant; `get` keeps a panic out of the hot path.
-        self.bytes.get(self.start..self.end).unwrap_or_default()
-    }
-
-    /// Where `pending()` begins, for ranges that outlive a borrow of it.
-    #[inline]
-    pub(crate) fn start(&self) -> usize {
-        self.start
+        &self.bytes[self.start..self.end]
     }
 
     /// Where in the stream `pending()` begins.
@@ -48,13 +42,22 @@ impl Buffer {
 
     /// Bytes by position, as long as `space` has not been called since.
     #[inline]
-    pub(crate) fn slice(&self, range: core::ops::Range<usize>) -> &[u8] {
-        self.bytes.get(range).unwrap_or_default()
+    pub(crate) fn slice(&self, range: Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+
+    /// Drops a frame of `consumed` bytes, of which as many must be pending, and turns the place of
+    /// its payload in `pending()` into one for `slice`.
+    #[inline]
+    pub(crate) fn take(&mut self, payload: Range<usize>, consumed: usize) -> Range<usize> {
+        let start = self.start;
+        self.discard(consumed);
+        start + payload.start..start + payload.end
     }
 
     /// Drops the first `n` pending bytes, of which there must be as many.
     #[inline]
-    pub(crate) fn consume(&mut self, n: usize) {
+    pub(crate) fn discard(&mut self, n: usize) {
         debug_assert!(n <= self.end - self.start);
         self.start += n;
     }

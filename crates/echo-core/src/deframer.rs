@@ -86,13 +86,12 @@ impl<D: Decoder> Deframer<D> {
     /// # Errors
     /// [`FrameError`]. After `TooLong`, poll again: the frame is skipped. Other errors are final
     /// and come again.
-    #[inline]
+    #[inline(always)]
     pub fn poll(&mut self) -> Result<Polled<'_>, FrameError> {
-        Ok(match self.step()? {
-            Step::Frame(payload) => Polled::Frame(self.buffer.slice(payload)),
-            Step::NeedRead => Polled::NeedRead,
-            Step::Closed => Polled::Closed,
-        })
+        match self.whole() {
+            Some(payload) => Ok(Polled::Frame(self.buffer.slice(payload))),
+            None => self.poll_any(),
+        }
     }
 
     /// Room for received bytes, never empty: a read of 0 bytes into it means EOF.
@@ -155,8 +154,24 @@ impl<D: Decoder> Deframer<D> {
         (self.decoder, self.buffer.into_pending())
     }
 
-    /// [`poll`](Self::poll) with positions instead of a borrow; see [`frame`](Self::frame).
-    #[inline]
+    /// The place of the next frame's payload, if the frame is whole and nothing is out of the
+    /// ordinary; see [`frame`](Self::frame). `None` says nothing yet: [`step`](Self::step) tells.
+    ///
+    /// This much and no more is inlined where frames are received.
+    #[inline(always)]
+    pub(crate) fn whole(&mut self) -> Option<Range<usize>> {
+        if self.failed.is_some() {
+            return None;
+        }
+        let src = self.buffer.pending();
+        let len = src.len();
+        let Span { payload, consumed } = self.decoder.decode_whole(src)?;
+        let is_in_src = consumed <= len && payload.end <= len && payload.start <= payload.end;
+        is_in_src.then(|| self.buffer.take(payload, consumed))
+    }
+
+    /// [`poll`](Self::poll) with positions instead of a borrow.
+    #[inline(never)]
     pub(crate) fn step(&mut self) -> Result<Step, FrameError> {
         if let Some(failed) = self.failed {
             return Err(failed);
@@ -180,6 +195,14 @@ impl<D: Decoder> Deframer<D> {
         let step = step(&mut self.buffer, self.closed, decoder);
         self.decoder.resume_at(self.buffer.offset());
         step
+    }
+
+    fn poll_any(&mut self) -> Result<Polled<'_>, FrameError> {
+        Ok(match self.step()? {
+            Step::Frame(payload) => Polled::Frame(self.buffer.slice(payload)),
+            Step::NeedRead => Polled::NeedRead,
+            Step::Closed => Polled::Closed,
+        })
     }
 
     /// The payload that a step has found.
@@ -209,7 +232,6 @@ pub(crate) enum Step {
 }
 
 /// Asks `decoder` until it has a frame or needs more. Every turn but the last drops at least a byte.
-#[inline]
 fn step(buffer: &mut Buffer, closed: bool, decoder: &mut impl Decoder) -> Result<Step, FrameError> {
     loop {
         let src = buffer.pending();
@@ -219,11 +241,9 @@ fn step(buffer: &mut Buffer, closed: bool, decoder: &mut impl Decoder) -> Result
             Decoded::Frame(Span { payload, consumed })
                 if consumed <= len && payload.end <= len && payload.start <= payload.end =>
             {
-                let start = buffer.start();
-                buffer.consume(consumed);
-                return Ok(Step::Frame(start + payload.start..start + payload.end));
+                return Ok(Step::Frame(buffer.take(payload, consumed)));
             }
-            Decoded::Discard(n) if 0 < n && n <= len => buffer.consume(n),
+            Decoded::Discard(n) if 0 < n && n <= len => buffer.discard(n),
             Decoded::NeedMore(_) if !closed => return Ok(Step::NeedRead),
             Decoded::NeedMore(_) if len == 0 => return Ok(Step::Closed),
             // A decoder that wants more after the end leaves its frame unfinished.

@@ -36,6 +36,13 @@ impl<D: Decoder> Intake<D> {
         Self { deframer, until: None, skipping: false }
     }
 
+    /// The next frame, if it is whole and nothing is out of the ordinary. `None` says nothing yet:
+    /// [`Next`] tells what is there.
+    #[inline(always)]
+    pub(crate) fn whole(&mut self) -> Option<Range<usize>> {
+        if self.skipping { None } else { self.deframer.whole() }
+    }
+
     /// The payload that a step has found.
     #[inline]
     pub(crate) fn frame(&self, payload: Range<usize>) -> &[u8] {

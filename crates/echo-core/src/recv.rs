@@ -91,9 +91,12 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     /// # Errors
     /// [`RecvError`]. After `TimedOut` and `TooLong`, and after I/O errors that the reader recovers
     /// from, ask again; other frame errors are final.
-    #[inline]
+    #[inline(always)]
     pub fn recv(&mut self) -> Result<Option<&[u8]>, RecvError> {
-        Ok(self.receive(Next)?.map(|payload| self.intake.frame(payload)))
+        match self.intake.whole() {
+            Some(payload) => Ok(Some(self.intake.frame(payload))),
+            None => self.recv_any(),
+        }
     }
 
     /// Exactly `len` bytes. Asking for 0 succeeds without a read.
@@ -188,8 +191,13 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
         (self.reader, decoder, pending)
     }
 
+    /// All that is not a whole frame in the buffer, kept out of the loops that call `recv`.
+    #[inline(never)]
+    fn recv_any(&mut self) -> Result<Option<&[u8]>, RecvError> {
+        Ok(self.receive(Next)?.map(|payload| self.intake.frame(payload)))
+    }
+
     /// Reads until `request` has its frame.
-    #[inline]
     fn receive(&mut self, mut request: impl Request<D>) -> Result<Option<Range<usize>>, RecvError> {
         loop {
             match request.step(&mut self.intake)? {

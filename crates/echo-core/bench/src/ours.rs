@@ -107,14 +107,21 @@ fn run_time<'w>(framing: &str, wire: &'w Wire) -> Run<'w> {
     Box::new(move || deframer(codec, wire))
 }
 
+/// The loop of a driver that has everything in memory already.
 fn alone(mut decoder: impl Decoder, wire: &Wire) -> Tally {
     let mut tally = Tally::default();
     let mut rest = &wire.bytes[..];
-    while let Ok(Decoded::Frame(span)) = decoder.decode(rest) {
+    loop {
+        let span = match decoder.decode_whole(rest) {
+            Some(span) => span,
+            None => match decoder.decode(rest) {
+                Ok(Decoded::Frame(span)) => span,
+                _ => return tally,
+            },
+        };
         tally.take(&rest[span.payload]);
         rest = &rest[span.consumed..];
     }
-    tally
 }
 
 fn deframer(decoder: impl Decoder, wire: &Wire) -> Tally {

@@ -114,53 +114,94 @@ impl Delimited {
         }
     }
 
-    /// No delimiter ends in `src`: waits for more, or gives the frame up.
+    /// No delimiter ends in `src`: how much of it to discard, perhaps nothing; `None` when the frame
+    /// is too long.
     #[cold]
-    fn unfinished(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+    fn unfinished(&mut self, src: &[u8]) -> Option<usize> {
         self.searched = src.len();
         if self.skipped.is_some() {
             // What may be the front of a delimiter stays.
-            return Ok(match self.delimiters.half_received(src) {
-                0 => Decoded::NeedMore(1),
-                n => self.discard(src, n),
-            });
+            let n = self.delimiters.half_received(src);
+            self.discard(src, n);
+            return Some(n);
         }
         if src.len() > self.max && self.delimiters.half_received(src) > self.max {
-            return Err(self.too_long());
+            self.skipped = Some(0);
+            return None;
         }
-        Ok(Decoded::NeedMore(1))
+        Some(0)
     }
 
+    /// The end of a frame that is too long: discards it, or says so first.
     #[cold]
-    fn too_long(&mut self) -> FrameError {
+    fn oversize(&mut self, consumed: usize) -> Option<usize> {
+        if self.skipped.is_some() {
+            (self.skipped, self.searched) = (None, 0);
+            return Some(consumed);
+        }
         self.skipped = Some(0);
-        FrameError::TooLong { max: self.max, len: None }
+        // Found again by the next call, which discards it.
+        self.searched = consumed - 1;
+        None
     }
 
-    fn discard(&mut self, src: &[u8], n: usize) -> Decoded {
+    /// All that `decode` has to deal with.
+    #[inline(never)]
+    fn decode_any(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+        let Some((payload, consumed)) = self.delimiters.find(src, self.searched) else {
+            let discard = self.unfinished(src);
+            return self.no_frame(discard);
+        };
+        if self.skipped.is_some() || payload > self.max {
+            let discard = self.oversize(consumed);
+            return self.no_frame(discard);
+        }
+        self.searched = 0;
+        Ok(Decoded::Frame(Span { payload: 0..payload, consumed }))
+    }
+
+    fn no_frame(&self, discard: Option<usize>) -> Result<Decoded, FrameError> {
+        match discard {
+            Some(0) => Ok(Decoded::NeedMore(1)),
+            Some(n) => Ok(Decoded::Discard(n)),
+            None => Err(FrameError::TooLong { max: self.max, len: None }),
+        }
+    }
+
+    fn discard(&mut self, src: &[u8], n: usize) {
         self.skipped = self.skipped.map(|skipped| skipped.saturating_add(n as u64));
         self.searched = src.len() - n;
-        Decoded::Discard(n)
     }
 }
 
 impl Decoder for Delimited {
     #[inline]
     fn decode(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
-        let Some((payload, consumed)) = self.delimiters.find(src, self.searched) else {
-            return self.unfinished(src);
-        };
-        if self.skipped.is_some() {
-            (self.skipped, self.searched) = (None, 0);
-            return Ok(Decoded::Discard(consumed));
+        match self.decode_whole(src) {
+            Some(span) => Ok(Decoded::Frame(span)),
+            None => self.decode_any(src),
         }
-        if payload > self.max {
-            // Found again by the next call, which discards it.
-            self.searched = consumed - 1;
-            return Err(self.too_long());
+    }
+
+    #[inline(always)]
+    fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
+        if self.searched != 0 || self.skipped.is_some() {
+            return None;
         }
-        self.searched = 0;
-        Ok(Decoded::Frame(Span { payload: 0..payload, consumed }))
+        // What is not for here is left to `decode`, which goes on at `searched`.
+        match self.delimiters.find_first(src) {
+            Ok((payload, consumed)) if payload <= self.max => {
+                Some(Span { payload: 0..payload, consumed })
+            }
+            Ok((_, consumed)) => {
+                self.searched = consumed - 1;
+                None
+            }
+            Err(searched) => {
+                self.searched = searched;
+                None
+            }
+        }
     }
 
     fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
@@ -183,7 +224,10 @@ impl Decoder for Delimited {
             }
             None if src.is_empty() => Ok(decoded),
             None if !self.allow_unterminated => Err(FrameError::Truncated { got, expected: None }),
-            None if src.len() > self.max => Err(self.too_long()),
+            None if src.len() > self.max => {
+                self.skipped = Some(0);
+                self.no_frame(None)
+            }
             None => {
                 self.searched = 0;
                 Ok(Decoded::Frame(Span { payload: 0..src.len(), consumed: src.len() }))
@@ -224,10 +268,26 @@ struct Delimiters {
     /// Longest first, so that the first that matches at an end is the one that counts. Delimiters
     /// that hold another before their last byte can never match and are left out.
     live: Box<[Box<[u8]>]>,
+    search: Search,
     last_bytes: LastBytes,
     longest: usize,
     /// The one that is written.
     sent: Box<[u8]>,
+}
+
+/// How to look for a delimiter. The sets that people use most have a way of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Search {
+    /// LF, with a CR before it or not.
+    Lines,
+    /// The one delimiter is one byte.
+    Byte(u8),
+    /// The one delimiter is two bytes.
+    Pair(u8, u8),
+    /// Every delimiter is one byte.
+    Bytes,
+    /// The last byte of a delimiter, then what stands before it.
+    Any,
 }
 
 /// The bytes at which a delimiter may end.
@@ -252,7 +312,15 @@ impl Delimiters {
             }
         }
         live.sort_by_key(|delimiter| core::cmp::Reverse(delimiter.len()));
+        let search = match &live[..] {
+            [crlf, lf] if **crlf == *b"\r\n" && **lf == *b"\n" => Search::Lines,
+            [one] if one.len() == 1 => Search::Byte(one[0]),
+            [one] if one.len() == 2 => Search::Pair(one[0], one[1]),
+            all if all.iter().all(|delimiter| delimiter.len() == 1) => Search::Bytes,
+            _ => Search::Any,
+        };
         Self {
+            search,
             last_bytes: LastBytes::of(&live),
             longest: live.first().map_or(0, |longest| longest.len()),
             live: live.into(),
@@ -261,14 +329,39 @@ impl Delimiters {
     }
 
     /// The first delimiter that ends after `src[..from]`: where it begins and where it ends.
-    #[inline]
     fn find(&self, src: &[u8], mut from: usize) -> Option<(usize, usize)> {
         loop {
-            let end = from + self.last_bytes.find(src.get(from..)?)? + 1;
+            let rest = &src[from..];
+            let end = from + scanned(rest, self.last_bytes.find(rest))? + 1;
             if let Some(delimiter) = self.live.iter().find(|d| src[..end].ends_with(d)) {
                 return Some((end - delimiter.len(), end));
             }
             from = end;
+        }
+    }
+
+    /// The same from the front of `src` and in little code, for the sets that are used most.
+    ///
+    /// `Err` says how far there is no end of a delimiter.
+    #[inline(always)]
+    fn find_first(&self, src: &[u8]) -> Result<(usize, usize), usize> {
+        let find = |byte| scanned(src, memchr::memchr(byte, src)).ok_or(src.len());
+        let is_before = |at: usize, byte| src.get(at.wrapping_sub(1)) == Some(&byte);
+        match self.search {
+            Search::Lines => {
+                let lf = find(b'\n')?;
+                Ok((lf - usize::from(is_before(lf, b'\r')), lf + 1))
+            }
+            Search::Byte(byte) => find(byte).map(|at| (at, at + 1)),
+            Search::Pair(first, last) => {
+                let at = find(last)?;
+                if is_before(at, first) { Ok((at - 1, at + 1)) } else { Err(at + 1) }
+            }
+            Search::Bytes => {
+                let at = scanned(src, self.last_bytes.find(src)).ok_or(src.len())?;
+                Ok((at, at + 1))
+            }
+            Search::Any => Err(0),
         }
     }
 
@@ -314,18 +407,24 @@ impl LastBytes {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn find(&self, src: &[u8]) -> Option<usize> {
-        let found = match self {
+        match self {
             Self::One(a) => memchr::memchr(*a, src),
             Self::Two(a, b) => memchr::memchr2(*a, *b, src),
             Self::Three(a, b, c) => memchr::memchr3(*a, *b, *c, src),
             Self::Many(table) => src.iter().position(|byte| table[usize::from(*byte)]),
-        };
-        #[cfg(test)]
-        SCANNED.with(|scanned| scanned.set(scanned.get() + found.map_or(src.len(), |at| at + 1)));
-        found
+        }
     }
+}
+
+/// Passes on what a search in `src` has found; counts what it has looked at, in tests.
+#[inline(always)]
+#[cfg_attr(not(test), expect(unused_variables, reason = "only counted in tests"))]
+fn scanned(src: &[u8], found: Option<usize>) -> Option<usize> {
+    #[cfg(test)]
+    SCANNED.with(|scanned| scanned.set(scanned.get() + found.map_or(src.len(), |at| at + 1)));
+    found
 }
 
 #[cfg(test)]
@@ -340,7 +439,7 @@ mod tests {
     use crate::Deframer;
 
     /// Feeds `wire` byte by byte and counts what the search has looked at.
-    fn scanned(decoder: Delimited, wire: &[u8]) -> usize {
+    fn bytes_scanned(decoder: Delimited, wire: &[u8]) -> usize {
         SCANNED.with(|scanned| scanned.set(0));
         let mut deframer = Deframer::new(decoder);
         for byte in wire {
@@ -356,9 +455,9 @@ mod tests {
         wire.extend_from_slice(b"\r\n");
         let limit = |decoder: Delimited| decoder.max_payload(200_000);
         for decoder in [Delimited::lines(), Delimited::by(b"\r\n").unwrap()] {
-            assert_eq!(scanned(limit(decoder), &wire), wire.len());
+            assert_eq!(bytes_scanned(limit(decoder), &wire), wire.len());
         }
         // A frame that is skipped costs no more, but for the byte that ends it.
-        assert!(scanned(Delimited::lines().max_payload(9), &wire) <= wire.len() + 1);
+        assert!(bytes_scanned(Delimited::lines().max_payload(9), &wire) <= wire.len() + 1);
     }
 }

@@ -41,6 +41,11 @@ impl Decoder for FixedLength {
         exactly(self.len, src)
     }
 
+    #[inline(always)]
+    fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
+        (self.len <= src.len()).then_some(Span { payload: 0..self.len, consumed: self.len })
+    }
+
     fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
         match exactly(self.len, src)? {
             Decoded::NeedMore(_) if !src.is_empty() => Err(short(self.len, src)),

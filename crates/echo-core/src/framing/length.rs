@@ -37,70 +37,60 @@ pub struct LengthDelimited {
     skip: Skip,
 }
 
+/// How a length is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
-    Big(Width),
-    Little(Width),
+    U8,
+    U16,
+    U32,
+    U64,
+    U16Le,
+    U32Le,
+    U64Le,
     Varint,
-}
-
-/// The bytes of a length field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Width {
-    One = 1,
-    Two = 2,
-    Four = 4,
-    Eight = 8,
-}
-
-/// A header that has arrived whole.
-struct Header {
-    /// Offset and length field, in bytes.
-    size: usize,
-    field: u64,
 }
 
 impl LengthDelimited {
     /// A one-byte length.
     #[must_use]
     pub const fn u8() -> Self {
-        Self::with(Field::Big(Width::One))
+        Self::with(Field::U8)
     }
 
     /// A two-byte length, big endian.
     #[must_use]
     pub const fn u16() -> Self {
-        Self::with(Field::Big(Width::Two))
+        Self::with(Field::U16)
     }
 
     /// A four-byte length, big endian.
     #[must_use]
     pub const fn u32() -> Self {
-        Self::with(Field::Big(Width::Four))
+        Self::with(Field::U32)
     }
 
     /// An eight-byte length, big endian.
     #[must_use]
     pub const fn u64() -> Self {
-        Self::with(Field::Big(Width::Eight))
+        Self::with(Field::U64)
     }
 
     /// A two-byte length, little endian.
     #[must_use]
     pub const fn u16_le() -> Self {
-        Self::with(Field::Little(Width::Two))
+        Self::with(Field::U16Le)
     }
 
     /// A four-byte length, little endian.
     #[must_use]
     pub const fn u32_le() -> Self {
-        Self::with(Field::Little(Width::Four))
+        Self::with(Field::U32Le)
     }
 
     /// An eight-byte length, little endian.
     #[must_use]
     pub const fn u64_le() -> Self {
-        Self::with(Field::Little(Width::Eight))
+        Self::with(Field::U64Le)
     }
 
     /// A varint length: seven bits per byte, least significant first, the high bit set on all but
@@ -143,53 +133,60 @@ impl LengthDelimited {
         Self { field, offset: 0, adjustment: 0, max: DEFAULT_MAX_PAYLOAD, skip: Skip::NONE }
     }
 
-    /// The header at the front of `src`, or how many more bytes it needs.
-    #[inline]
-    fn header(&self, src: &[u8]) -> Result<Result<Header, usize>, FrameError> {
-        let field = src.get(self.offset..).unwrap_or_default();
-        let needs = |bytes: usize| Ok(Err(self.offset.saturating_add(bytes) - src.len()));
-        let (len, size) = match self.field {
-            Field::Big(width) | Field::Little(width) if field.len() < width as usize => {
-                return needs(width as usize);
-            }
-            Field::Big(width) => (big_endian(width, field), width as usize),
-            Field::Little(width) => (little_endian(width, field), width as usize),
-            Field::Varint => match varint(field)? {
-                Some(found) => found,
-                None => return needs(field.len() + 1),
-            },
+    /// The length field of the header at the front of `src`, and the size of that header; `None`
+    /// while it is incomplete.
+    fn header(&self, src: &[u8]) -> Result<Option<(u64, usize)>, FrameError> {
+        let Some(src) = src.get(self.offset..) else {
+            return Ok(None);
         };
-        Ok(Ok(Header { size: self.offset + size, field: len }))
+        Ok(self.field.read(src)?.map(|(field, size)| (field, self.offset + size)))
     }
 
-    #[inline]
-    fn payload_len(&self, field: u64) -> Result<u64, FrameError> {
-        field.checked_add_signed(self.adjustment).ok_or(FrameError::Malformed(
+    /// All that `decode` has to deal with.
+    #[inline(never)]
+    fn decode_any(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+        if let Some(skipped) = self.skip.advance(src, 0) {
+            return Ok(skipped);
+        }
+        let Some((field, header)) = self.header(src)? else {
+            let field = self.field.width();
+            let field = field.unwrap_or_else(|| src.len().saturating_sub(self.offset) + 1);
+            return Ok(Decoded::NeedMore(self.offset.saturating_add(field) - src.len()));
+        };
+        let claim = field.checked_add_signed(self.adjustment).ok_or(FrameError::Malformed(
             Malformed::Adjustment { field, adjustment: self.adjustment },
-        ))
+        ))?;
+        let Some(len) = usize::try_from(claim).ok().filter(|len| *len <= self.max) else {
+            self.skip = Skip::start(header as u128 + u128::from(claim));
+            return Err(FrameError::TooLong { max: self.max, len: Some(claim) });
+        };
+        let received = src.len() - header;
+        if received < len {
+            return Ok(Decoded::NeedMore(len - received));
+        }
+        let size = header + len;
+        Ok(Decoded::Frame(Span { payload: header..size, consumed: size }))
     }
 }
 
 impl Decoder for LengthDelimited {
     #[inline]
     fn decode(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
-        if let Some(skipped) = self.skip.advance(src, 0) {
-            return Ok(skipped);
+        match self.decode_whole(src) {
+            Some(span) => Ok(Decoded::Frame(span)),
+            None => self.decode_any(src),
         }
-        let header = match self.header(src)? {
-            Ok(header) => header,
-            Err(missing) => return Ok(Decoded::NeedMore(missing)),
-        };
-        let claim = self.payload_len(header.field)?;
-        let Some(len) = usize::try_from(claim).ok().filter(|len| *len <= self.max) else {
-            self.skip = Skip::start(header.size as u128 + u128::from(claim));
-            return Err(FrameError::TooLong { max: self.max, len: Some(claim) });
-        };
-        let size = header.size.saturating_add(len);
-        if src.len() < size {
-            return Ok(Decoded::NeedMore(size - src.len()));
+    }
+
+    #[inline(always)]
+    fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
+        if self.skip.is_active() || self.offset != 0 || self.adjustment != 0 {
+            return None;
         }
-        Ok(Decoded::Frame(Span { payload: header.size..size, consumed: size }))
+        let (field, header) = self.field.read_fixed(src)?;
+        let len = usize::try_from(field).ok().filter(|len| *len <= self.max)?;
+        let payload = header..header.checked_add(len)?;
+        (payload.end <= src.len()).then(|| Span { consumed: payload.end, payload })
     }
 
     fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
@@ -197,7 +194,7 @@ impl Decoder for LengthDelimited {
             Decoded::NeedMore(_) if self.skip.is_active() => Err(self.skip.truncated()),
             Decoded::NeedMore(missing) if !src.is_empty() => {
                 let got = src.len() as u64;
-                let header_is_whole = self.header(src)?.is_ok();
+                let header_is_whole = self.header(src)?.is_some();
                 let expected = header_is_whole.then(|| got.checked_add(missing as u64)).flatten();
                 Err(FrameError::Truncated { got, expected })
             }
@@ -210,10 +207,7 @@ impl Decoder for LengthDelimited {
     }
 
     fn max_buffered(&self) -> Option<usize> {
-        let field = match self.field {
-            Field::Big(width) | Field::Little(width) => width as usize,
-            Field::Varint => VARINT_MAX,
-        };
+        let field = self.field.width().unwrap_or(VARINT_MAX);
         self.max.checked_add(self.offset)?.checked_add(field)
     }
 }
@@ -225,40 +219,67 @@ impl Encoder for LengthDelimited {
         let field =
             i128::try_from(payload.len()).map_err(|_| overflow)? - i128::from(self.adjustment);
         let field = u64::try_from(field).map_err(|_| overflow)?;
-        let (bytes, from, to) = match self.field {
-            Field::Big(width) if fits(field, width) => (field.to_be_bytes(), 8 - width as usize, 8),
-            Field::Little(width) if fits(field, width) => (field.to_le_bytes(), 0, width as usize),
-            Field::Varint => {
-                header.resize(header.len() + self.offset, 0);
-                push_varint(field, header);
-                return Ok(&[]);
-            }
-            _ => return Err(overflow),
-        };
+        if self.field.width().is_some_and(|width| width < 8 && field >> (8 * width) != 0) {
+            return Err(overflow);
+        }
         header.resize(header.len() + self.offset, 0);
-        header.extend_from_slice(&bytes[from..to]);
+        self.field.write(field, header);
         Ok(&[])
     }
 }
 
-// Callers have checked that `src` holds `width` bytes; a shorter one reads as zero, never panics.
-#[inline]
-fn big_endian(width: Width, src: &[u8]) -> u64 {
-    match width {
-        Width::One => src.first().map_or(0, |b| u64::from(*b)),
-        Width::Two => src.first_chunk().map_or(0, |b| u64::from(u16::from_be_bytes(*b))),
-        Width::Four => src.first_chunk().map_or(0, |b| u64::from(u32::from_be_bytes(*b))),
-        Width::Eight => src.first_chunk().map_or(0, |b| u64::from_be_bytes(*b)),
+impl Field {
+    /// Its size in bytes, unless that depends on the value.
+    const fn width(self) -> Option<usize> {
+        match self {
+            Self::U8 => Some(1),
+            Self::U16 | Self::U16Le => Some(2),
+            Self::U32 | Self::U32Le => Some(4),
+            Self::U64 | Self::U64Le => Some(8),
+            Self::Varint => None,
+        }
+    }
+
+    /// The value at the front of `src` and its size in bytes; `None` while it is incomplete.
+    fn read(self, src: &[u8]) -> Result<Option<(u64, usize)>, FrameError> {
+        match self {
+            Self::Varint => varint(src),
+            _ => Ok(self.read_fixed(src)),
+        }
+    }
+
+    /// The same; also `None` for a varint of more than one byte.
+    #[inline(always)]
+    fn read_fixed(self, src: &[u8]) -> Option<(u64, usize)> {
+        match self {
+            Self::U8 => src.first().map(|b| (u64::from(*b), 1)),
+            Self::U16 => src.first_chunk().map(|b| (u64::from(u16::from_be_bytes(*b)), 2)),
+            Self::U32 => src.first_chunk().map(|b| (u64::from(u32::from_be_bytes(*b)), 4)),
+            Self::U64 => src.first_chunk().map(|b| (u64::from_be_bytes(*b), 8)),
+            Self::U16Le => src.first_chunk().map(|b| (u64::from(u16::from_le_bytes(*b)), 2)),
+            Self::U32Le => src.first_chunk().map(|b| (u64::from(u32::from_le_bytes(*b)), 4)),
+            Self::U64Le => src.first_chunk().map(|b| (u64::from_le_bytes(*b), 8)),
+            Self::Varint => src.first().filter(|b| **b < 0x80).map(|b| (u64::from(*b), 1)),
+        }
+    }
+
+    /// Appends `value`, which fits.
+    fn write(self, value: u64, out: &mut Vec<u8>) {
+        let (big, little) = (value.to_be_bytes(), value.to_le_bytes());
+        match self {
+            Self::U8 => out.push(little[0]),
+            Self::U16 => out.extend_from_slice(&big[6..]),
+            Self::U32 => out.extend_from_slice(&big[4..]),
+            Self::U64 => out.extend_from_slice(&big),
+            Self::U16Le => out.extend_from_slice(&little[..2]),
+            Self::U32Le => out.extend_from_slice(&little[..4]),
+            Self::U64Le => out.extend_from_slice(&little),
+            Self::Varint => push_varint(value, out),
+        }
     }
 }
 
-#[inline]
-fn little_endian(width: Width, src: &[u8]) -> u64 {
-    big_endian(width, src).swap_bytes() >> (64 - 8 * width as u32)
-}
-
 /// The varint at the front of `src` and its size in bytes; `None` while it is incomplete.
-#[inline]
 fn varint(src: &[u8]) -> Result<Option<(u64, usize)>, FrameError> {
     let mut value = 0_u64;
     for (i, byte) in src.iter().take(VARINT_MAX).enumerate() {
@@ -281,8 +302,4 @@ fn push_varint(mut value: u64, out: &mut Vec<u8>) {
         value >>= 7;
     }
     out.push(value.to_le_bytes()[0]);
-}
-
-fn fits(value: u64, width: Width) -> bool {
-    width as usize == 8 || value >> (8 * width as u32) == 0
 }

@@ -5,7 +5,9 @@ use core::{fmt, num::NonZeroUsize, str::FromStr};
 
 use thiserror::Error;
 
-use super::{Decoded, Decoder, Delimited, Encoder, FixedLength, LengthDelimited, Netstring, Raw};
+use super::{
+    Decoded, Decoder, Delimited, Encoder, FixedLength, LengthDelimited, Netstring, Raw, Span,
+};
 use crate::{EncodeError, FrameError};
 
 /// A framing as people write it: `raw`, `line`, `delim:0d0a`, `fixed:512`, `u8`, `u16`, `u32`,
@@ -232,6 +234,17 @@ impl Decoder for Codec {
             Self::Fixed(codec) => codec.decode(src),
             Self::Length(codec) => codec.decode(src),
             Self::Netstring(codec) => codec.decode(src),
+        }
+    }
+
+    #[inline(always)]
+    fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
+        match self {
+            Self::Raw(codec) => codec.decode_whole(src),
+            Self::Delimited(codec) => codec.decode_whole(src),
+            Self::Fixed(codec) => codec.decode_whole(src),
+            Self::Length(codec) => codec.decode_whole(src),
+            Self::Netstring(codec) => codec.decode_whole(src),
         }
     }
 

@@ -64,6 +64,9 @@ impl<R: AsyncRead + Unpin, D: Decoder> Receiver<R, D> {
     /// from, ask again; other frame errors are final.
     #[inline]
     pub async fn recv(&mut self) -> Result<Option<&[u8]>, RecvError> {
+        if let Some(payload) = self.intake.whole() {
+            return Ok(Some(self.intake.frame(payload)));
+        }
         Ok(self.receive(Next).await?.map(|payload| self.intake.frame(payload)))
     }
 
