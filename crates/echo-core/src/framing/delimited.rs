@@ -273,6 +273,7 @@ struct Delimiters {
     longest: usize,
     /// The one that is written.
     sent: Box<[u8]>,
+    sent_is_live: bool,
 }
 
 /// How to look for a delimiter. The sets that people use most have a way of their own.
@@ -296,8 +297,16 @@ enum LastBytes {
     One(u8),
     Two(u8, u8),
     Three(u8, u8, u8),
+    /// Up to [`FEW`], each as often as bytes are compared at once.
+    Few(Box<[[u8; LANES]]>),
     Many(Box<[bool; 256]>),
 }
+
+/// Bytes compared at once: a loop over so many becomes a few vector instructions.
+const LANES: usize = 16;
+
+/// From here on, a look into a table for every byte is faster than a comparison with every byte.
+const FEW: usize = 8;
 
 impl Delimiters {
     fn new<B: AsRef<[u8]>>(delimiters: &[B]) -> Self {
@@ -323,6 +332,7 @@ impl Delimiters {
             search,
             last_bytes: LastBytes::of(&live),
             longest: live.first().map_or(0, |longest| longest.len()),
+            sent_is_live: live.iter().any(|delimiter| **delimiter == *all[0]),
             live: live.into(),
             sent: Box::from(all[0]),
         }
@@ -376,8 +386,15 @@ impl Delimiters {
     /// Where a receiver of `payload` and the delimiter after it would see a match begin that is not
     /// that delimiter.
     fn first_match_of(&self, payload: &[u8]) -> Option<usize> {
-        if let Some((at, _)) = self.find(payload, 0) {
+        let found = match self.find_first(payload) {
+            Ok(found) => Some(found),
+            Err(searched) => self.find(payload, searched),
+        };
+        if let Some((at, _)) = found {
             return Some(at);
+        }
+        if self.sent_is_live && self.half_received(payload) == payload.len() {
+            return None;
         }
         // Only the end of the payload can form one together with what follows.
         let tail = payload.len() - payload.len().min(self.longest - 1);
@@ -397,6 +414,7 @@ impl LastBytes {
             [a] => Self::One(a),
             [a, b] => Self::Two(a, b),
             [a, b, c] => Self::Three(a, b, c),
+            ref few if few.len() <= FEW => Self::Few(few.iter().map(|b| [*b; LANES]).collect()),
             _ => {
                 let mut table = Box::new([false; 256]);
                 for byte in last {
@@ -413,9 +431,29 @@ impl LastBytes {
             Self::One(a) => memchr::memchr(*a, src),
             Self::Two(a, b) => memchr::memchr2(*a, *b, src),
             Self::Three(a, b, c) => memchr::memchr3(*a, *b, *c, src),
+            Self::Few(few) => find_few(few, src),
             Self::Many(table) => src.iter().position(|byte| table[usize::from(*byte)]),
         }
     }
+}
+
+fn find_few(few: &[[u8; LANES]], src: &[u8]) -> Option<usize> {
+    let blocks = src.chunks_exact(LANES);
+    let tail = blocks.remainder();
+    for (i, block) in blocks.enumerate() {
+        let mut hits = [0; LANES];
+        for byte in few {
+            for lane in 0..LANES {
+                hits[lane] |= u8::from(block[lane] == byte[lane]);
+            }
+        }
+        let hits = u128::from_le_bytes(hits);
+        if hits != 0 {
+            return Some(i * LANES + hits.trailing_zeros() as usize / 8);
+        }
+    }
+    let in_tail = tail.iter().position(|byte| few.iter().any(|one| one[0] == *byte))?;
+    Some(src.len() - tail.len() + in_tail)
 }
 
 /// Passes on what a search in `src` has found; counts what it has looked at, in tests.
