@@ -64,7 +64,7 @@ impl Buffer {
 
     /// Room for the next read, never empty. `bound` is the most that may ever be pending.
     pub(crate) fn space(&mut self, bound: Option<usize>) -> &mut [u8] {
-        self.reclaim();
+        self.reclaim(0);
         if self.room() == 0 {
             self.grow(bound);
         }
@@ -84,7 +84,7 @@ impl Buffer {
 
     /// Appends a copy of `bytes`.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.reclaim();
+        self.reclaim(bytes.len());
         self.bytes.truncate(self.end);
         self.bytes.extend_from_slice(bytes);
         self.end = self.bytes.len();
@@ -104,10 +104,12 @@ impl Buffer {
 
     /// Moves what is pending to the front where that gains room, and gives a spike's memory back.
     ///
-    /// Linear over all calls: bytes are moved only after others were consumed before them.
-    fn reclaim(&mut self) {
+    /// `incoming` more bytes are about to be pushed; what such a push has made the buffer grow to is
+    /// no spike. Linear over all calls: bytes are moved only after others were consumed before them.
+    fn reclaim(&mut self, incoming: usize) {
         let pending = self.end - self.start;
-        let spike_is_over = self.bytes.capacity() > self.read_size && pending <= self.read_size / 2;
+        let idle = self.read_size.max(incoming.saturating_mul(2));
+        let spike_is_over = self.bytes.capacity() > idle && pending <= self.read_size / 2;
         if pending == 0 {
             (self.start, self.end) = (0, 0);
         } else if self.start > 0 && (spike_is_over || self.room() < self.read_size / 2) {
@@ -115,8 +117,8 @@ impl Buffer {
             (self.start, self.end) = (0, pending);
         }
         if spike_is_over && self.start == 0 {
-            self.bytes.truncate(self.read_size);
-            self.bytes.shrink_to_fit();
+            self.bytes.truncate(idle);
+            self.bytes.shrink_to(idle);
         }
     }
 
