@@ -98,7 +98,7 @@ pub(crate) fn fixed() -> Vec<Contender> {
 }
 
 /// `AnyDelimiterCodec`'s own default set.
-fn any_of_four() -> Delimited {
+pub(crate) fn any_of_four() -> Delimited {
     Delimited::by_any(&[",", ";", "\n", "\r"]).expect("not empty")
 }
 

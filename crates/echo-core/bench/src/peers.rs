@@ -9,6 +9,7 @@ use std::{
 use asynchronous_codec::Decoder as AsyncDecoder;
 use bstr::io::BufReadExt;
 use bytes::BytesMut;
+use echo_core::{Delimited, LengthDelimited, codec::Compat};
 use futures_util::StreamExt;
 use linereader::LineReader;
 use tokio_util::codec::{
@@ -17,24 +18,26 @@ use tokio_util::codec::{
 
 use crate::{
     harness::{Contender, Run},
-    ours::CHUNK,
+    ours::{CHUNK, any_of_four},
     wire::{Tally, Wire},
 };
 
 pub(crate) const TOKIO: &str = "tokio-util";
 pub(crate) const ASYNC: &str = "asynchronous-codec";
+/// Our codecs in tokio-util's own driver, where frames are owned without a copy, as its own are.
+pub(crate) const COMPAT: &str = "echo-core in tokio-util's Framed";
 pub(crate) const BSTR: &str = "bstr for_byte_record";
 pub(crate) const LINEREADER: &str = "linereader";
 
 /// Every way tokio-util decodes frames of `work`.
 macro_rules! tokio {
-    ($into:ident, $work:literal, $codec:expr) => {
+    ($into:ident, $work:literal, $who:expr, $codec:expr) => {
         $into.extend([
-            Contender::new(($work, "alone", TOKIO), |wire| tokio_alone($codec, wire)),
-            Contender::new(($work, "deframer", TOKIO), |wire| {
+            Contender::new(($work, "alone", $who), |wire| tokio_alone($codec, wire)),
+            Contender::new(($work, "deframer", $who), |wire| {
                 Box::new(|| tokio_pushed($codec, wire))
             }),
-            Contender::new(($work, "receiver", TOKIO), |wire| {
+            Contender::new(($work, "receiver", $who), |wire| {
                 Box::new(|| tokio_framed_read($codec, wire))
             }),
         ]);
@@ -75,10 +78,13 @@ pub(crate) fn all() -> Vec<Contender> {
             tokio_send(LinesCodec::new(), text, wire)
         }),
     ];
-    tokio!(all, "u32", LengthDelimitedCodec::new());
-    tokio!(all, "u64", LengthDelimitedCodec::builder().length_field_length(8).new_codec());
-    tokio!(all, "line", LinesCodec::new());
-    tokio!(all, "delim:2c,3b,0a,0d", AnyDelimiterCodec::default());
+    tokio!(all, "u32", TOKIO, LengthDelimitedCodec::new());
+    tokio!(all, "u32", COMPAT, Compat::new(LengthDelimited::u32()));
+    tokio!(all, "u64", TOKIO, LengthDelimitedCodec::builder().length_field_length(8).new_codec());
+    tokio!(all, "line", TOKIO, LinesCodec::new());
+    tokio!(all, "line", COMPAT, Compat::new(Delimited::lines()));
+    tokio!(all, "delim:2c,3b,0a,0d", TOKIO, AnyDelimiterCodec::default());
+    tokio!(all, "delim:2c,3b,0a,0d", COMPAT, Compat::new(any_of_four()));
     all
 }
 

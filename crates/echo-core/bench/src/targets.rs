@@ -4,7 +4,7 @@ use crate::{
     ceilings::CEILING,
     harness::{Spread, Timing},
     ours::{LENT, OWNED},
-    peers::{BSTR, LINEREADER, TOKIO},
+    peers::{BSTR, COMPAT, LINEREADER, TOKIO},
     wire::Size,
 };
 
@@ -28,7 +28,7 @@ const EVERY_WAY: &[&str] = &["alone", "deframer", "receiver"];
 const BUFFERED: &[&str] = &["deframer", "receiver"];
 const NEVER_SLOWER: &[(Size, f64)] = &[(S16, 1.0), (S64, 1.0), (S256, 1.0), (S4096, 1.0)];
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 12] = [
     Target {
         what: "u32 lent / tokio-util LengthDelimitedCodec",
         work: "u32",
@@ -78,7 +78,7 @@ const TARGETS: [Target; 9] = [
         at_least: &[(S16, 3.0), (S64, 3.0), (S256, 3.0)],
     },
     Target {
-        what: "u32 owned / tokio-util LengthDelimitedCodec",
+        what: "u32 owned (to_vec) / tokio-util LengthDelimitedCodec",
         work: "u32",
         ours: OWNED,
         peers: &[TOKIO],
@@ -97,6 +97,30 @@ const TARGETS: [Target; 9] = [
         what: "four 1-byte delimiters owned / AnyDelimiterCodec",
         work: "delim:2c,3b,0a,0d",
         ours: OWNED,
+        peers: &[TOKIO],
+        ways: BUFFERED,
+        at_least: NEVER_SLOWER,
+    },
+    Target {
+        what: "u32 owned in Framed / tokio-util LengthDelimitedCodec",
+        work: "u32",
+        ours: COMPAT,
+        peers: &[TOKIO],
+        ways: BUFFERED,
+        at_least: NEVER_SLOWER,
+    },
+    Target {
+        what: "lines owned in Framed / tokio-util LinesCodec",
+        work: "line",
+        ours: COMPAT,
+        peers: &[TOKIO],
+        ways: BUFFERED,
+        at_least: NEVER_SLOWER,
+    },
+    Target {
+        what: "four 1-byte owned in Framed / AnyDelimiterCodec",
+        work: "delim:2c,3b,0a,0d",
+        ours: COMPAT,
         peers: &[TOKIO],
         ways: BUFFERED,
         at_least: NEVER_SLOWER,
