@@ -197,6 +197,8 @@ impl<D: Decoder> Deframer<D> {
         step
     }
 
+    /// All that is not a whole frame, kept out of the loops that call `poll`.
+    #[cold]
     fn poll_any(&mut self) -> Result<Polled<'_>, FrameError> {
         Ok(match self.step()? {
             Step::Frame(payload) => Polled::Frame(self.buffer.slice(payload)),

@@ -192,7 +192,7 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     }
 
     /// All that is not a whole frame in the buffer, kept out of the loops that call `recv`.
-    #[inline(never)]
+    #[cold]
     fn recv_any(&mut self) -> Result<Option<&[u8]>, RecvError> {
         Ok(self.receive(Next)?.map(|payload| self.intake.frame(payload)))
     }

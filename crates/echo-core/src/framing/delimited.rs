@@ -285,9 +285,7 @@ enum Search {
     Byte(u8),
     /// The one delimiter is two bytes.
     Pair(u8, u8),
-    /// Every delimiter is one byte.
-    Bytes,
-    /// The last byte of a delimiter, then what stands before it.
+    /// A last byte of any delimiter, then what stands before it.
     Any,
 }
 
@@ -325,7 +323,6 @@ impl Delimiters {
             [crlf, lf] if **crlf == *b"\r\n" && **lf == *b"\n" => Search::Lines,
             [one] if one.len() == 1 => Search::Byte(one[0]),
             [one] if one.len() == 2 => Search::Pair(one[0], one[1]),
-            all if all.iter().all(|delimiter| delimiter.len() == 1) => Search::Bytes,
             _ => Search::Any,
         };
         Self {
@@ -339,10 +336,14 @@ impl Delimiters {
     }
 
     /// The first delimiter that ends after `src[..from]`: where it begins and where it ends.
+    #[inline(never)]
     fn find(&self, src: &[u8], mut from: usize) -> Option<(usize, usize)> {
         loop {
             let rest = &src[from..];
             let end = from + scanned(rest, self.last_bytes.find(rest))? + 1;
+            if self.longest == 1 {
+                return Some((end - 1, end));
+            }
             if let Some(delimiter) = self.live.iter().find(|d| src[..end].ends_with(d)) {
                 return Some((end - delimiter.len(), end));
             }
@@ -350,9 +351,8 @@ impl Delimiters {
         }
     }
 
-    /// The same from the front of `src` and in little code, for the sets that are used most.
-    ///
-    /// `Err` says how far there is no end of a delimiter.
+    /// The same from the front of `src`, and in little code for what is used most. `Err` says how
+    /// far there is no end of a delimiter.
     #[inline(always)]
     fn find_first(&self, src: &[u8]) -> Result<(usize, usize), usize> {
         let find = |byte| scanned(src, memchr::memchr(byte, src)).ok_or(src.len());
@@ -367,11 +367,7 @@ impl Delimiters {
                 let at = find(last)?;
                 if is_before(at, first) { Ok((at - 1, at + 1)) } else { Err(at + 1) }
             }
-            Search::Bytes => {
-                let at = scanned(src, self.last_bytes.find(src)).ok_or(src.len())?;
-                Ok((at, at + 1))
-            }
-            Search::Any => Err(0),
+            Search::Any => self.find(src, 0).ok_or(src.len()),
         }
     }
 
@@ -425,7 +421,7 @@ impl LastBytes {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn find(&self, src: &[u8]) -> Option<usize> {
         match self {
             Self::One(a) => memchr::memchr(*a, src),

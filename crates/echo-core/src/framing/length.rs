@@ -180,7 +180,8 @@ impl Decoder for LengthDelimited {
 
     #[inline(always)]
     fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
-        if self.skip.is_active() || self.offset != 0 || self.adjustment != 0 {
+        // One branch, not three.
+        if self.skip.is_active() | (self.offset != 0) | (self.adjustment != 0) {
             return None;
         }
         let (field, header) = self.field.read_fixed(src)?;

@@ -1,0 +1,44 @@
+//! `cargo xtask bench core`: echo-core's codecs timed beside their peers, with the targets they are
+//! held to.
+//!
+//! The benchmark is a workspace of its own, so that the peers stay out of ours. Its release profile
+//! is what we ship: opt-level 3, overflow checks, fat LTO, one codegen unit; it says so itself.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+
+use crate::workspace;
+
+/// Builds the benchmark and runs it with `args`: `--quick`, `--json`, `--only TEXT`.
+///
+/// # Errors
+/// When it cannot be built or run, and when a target is missed.
+pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
+    let mut build = Command::new("cargo");
+    build.args(["build", "--release", "--quiet", "--target-dir", "target/bench-core"]);
+    build.args(["--manifest-path", "crates/echo-core/bench/Cargo.toml"]);
+    workspace::run(&mut build).context("the benchmark does not build")?;
+
+    let benchmark = workspace::root().join("target/bench-core/release/echo-core-bench");
+    let mut measure = match pinned() {
+        Some(mut taskset) => {
+            taskset.arg(benchmark);
+            taskset
+        }
+        None => Command::new(benchmark),
+    };
+    workspace::run(measure.args(args)).context("a target is missed, see above")
+}
+
+/// `taskset` to the last core, where there is such a thing: the first ones serve interrupts.
+fn pinned() -> Option<Command> {
+    let core = std::thread::available_parallelism().ok()?.get() - 1;
+    let taskset = || {
+        let mut taskset = Command::new("taskset");
+        taskset.args(["-c", &core.to_string()]);
+        taskset
+    };
+    let works = taskset().arg("true").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    works.is_ok_and(|status| status.success()).then(taskset)
+}
