@@ -114,63 +114,50 @@ impl Delimited {
         }
     }
 
-    /// No delimiter ends in `src`: how much of it to discard, perhaps nothing; `None` when the frame
-    /// is too long.
-    #[cold]
-    fn unfinished(&mut self, src: &[u8]) -> Option<usize> {
-        self.searched = src.len();
-        if self.skipped.is_some() {
-            // What may be the front of a delimiter stays.
-            let n = self.delimiters.half_received(src);
-            self.discard(src, n);
-            return Some(n);
-        }
-        if src.len() > self.max && self.delimiters.half_received(src) > self.max {
-            self.skipped = Some(0);
-            return None;
-        }
-        Some(0)
-    }
-
-    /// The end of a frame that is too long: discards it, or says so first.
-    #[cold]
-    fn oversize(&mut self, consumed: usize) -> Option<usize> {
-        if self.skipped.is_some() {
-            (self.skipped, self.searched) = (None, 0);
-            return Some(consumed);
-        }
-        self.skipped = Some(0);
-        // Found again by the next call, which discards it.
-        self.searched = consumed - 1;
-        None
-    }
-
     /// All that `decode` has to deal with.
     #[inline(never)]
     fn decode_any(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
         let Some((payload, consumed)) = self.delimiters.find(src, self.searched) else {
-            let discard = self.unfinished(src);
-            return self.no_frame(discard);
+            return self.unfinished(src);
         };
-        if self.skipped.is_some() || payload > self.max {
-            let discard = self.oversize(consumed);
-            return self.no_frame(discard);
+        if self.skipped.is_some() {
+            (self.skipped, self.searched) = (None, 0);
+            return Ok(Decoded::Discard(consumed));
+        }
+        if payload > self.max {
+            // Found again by the next call, which discards it.
+            self.searched = consumed - 1;
+            return Err(self.too_long());
         }
         self.searched = 0;
         Ok(Decoded::Frame(Span { payload: 0..payload, consumed }))
     }
 
-    fn no_frame(&self, discard: Option<usize>) -> Result<Decoded, FrameError> {
-        match discard {
-            Some(0) => Ok(Decoded::NeedMore(1)),
-            Some(n) => Ok(Decoded::Discard(n)),
-            None => Err(FrameError::TooLong { max: self.max, len: None }),
+    /// No delimiter ends in `src`: waits for more, or gives the frame up.
+    fn unfinished(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+        self.searched = src.len();
+        if self.skipped.is_some() {
+            // What may be the front of a delimiter stays.
+            return Ok(match self.delimiters.half_received(src) {
+                0 => Decoded::NeedMore(1),
+                n => self.discard(src, n),
+            });
         }
+        if src.len() > self.max && self.delimiters.half_received(src) > self.max {
+            return Err(self.too_long());
+        }
+        Ok(Decoded::NeedMore(1))
     }
 
-    fn discard(&mut self, src: &[u8], n: usize) {
+    fn too_long(&mut self) -> FrameError {
+        self.skipped = Some(0);
+        FrameError::TooLong { max: self.max, len: None }
+    }
+
+    fn discard(&mut self, src: &[u8], n: usize) -> Decoded {
         self.skipped = self.skipped.map(|skipped| skipped.saturating_add(n as u64));
         self.searched = src.len() - n;
+        Decoded::Discard(n)
     }
 }
 
@@ -224,10 +211,7 @@ impl Decoder for Delimited {
             }
             None if src.is_empty() => Ok(decoded),
             None if !self.allow_unterminated => Err(FrameError::Truncated { got, expected: None }),
-            None if src.len() > self.max => {
-                self.skipped = Some(0);
-                self.no_frame(None)
-            }
+            None if src.len() > self.max => Err(self.too_long()),
             None => {
                 self.searched = 0;
                 Ok(Decoded::Frame(Span { payload: 0..src.len(), consumed: src.len() }))

@@ -204,6 +204,11 @@ impl<D: Decoder + ?Sized> Decoder for Box<D> {
         (**self).decode(src)
     }
 
+    #[inline(always)]
+    fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
+        (**self).decode_whole(src)
+    }
+
     fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
         (**self).decode_eof(src)
     }
