@@ -269,6 +269,8 @@ enum Search {
     Byte(u8),
     /// The one delimiter is two bytes.
     Pair(u8, u8),
+    /// Every delimiter is one byte.
+    Bytes,
     /// A last byte of any delimiter, then what stands before it.
     Any,
 }
@@ -307,6 +309,7 @@ impl Delimiters {
             [crlf, lf] if **crlf == *b"\r\n" && **lf == *b"\n" => Search::Lines,
             [one] if one.len() == 1 => Search::Byte(one[0]),
             [one] if one.len() == 2 => Search::Pair(one[0], one[1]),
+            [longest, ..] if longest.len() == 1 => Search::Bytes,
             _ => Search::Any,
         };
         Self {
@@ -325,9 +328,6 @@ impl Delimiters {
         loop {
             let rest = &src[from..];
             let end = from + scanned(rest, self.last_bytes.find(rest))? + 1;
-            if self.longest == 1 {
-                return Some((end - 1, end));
-            }
             if let Some(delimiter) = self.live.iter().find(|d| src[..end].ends_with(d)) {
                 return Some((end - delimiter.len(), end));
             }
@@ -350,6 +350,10 @@ impl Delimiters {
             Search::Pair(first, last) => {
                 let at = find(last)?;
                 if is_before(at, first) { Ok((at - 1, at + 1)) } else { Err(at + 1) }
+            }
+            Search::Bytes => {
+                let at = scanned(src, self.last_bytes.find(src)).ok_or(src.len())?;
+                Ok((at, at + 1))
             }
             Search::Any => self.find(src, 0).ok_or(src.len()),
         }
@@ -405,7 +409,7 @@ impl LastBytes {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn find(&self, src: &[u8]) -> Option<usize> {
         match self {
             Self::One(a) => memchr::memchr(*a, src),

@@ -186,8 +186,9 @@ impl Decoder for LengthDelimited {
         }
         let (field, header) = self.field.read_fixed(src)?;
         let len = usize::try_from(field).ok().filter(|len| *len <= self.max)?;
-        let payload = header..header.checked_add(len)?;
-        (payload.end <= src.len()).then(|| Span { consumed: payload.end, payload })
+        // Saturated, it is beyond any slice.
+        let end = header.saturating_add(len);
+        (end <= src.len()).then_some(Span { payload: header..end, consumed: end })
     }
 
     fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
