@@ -88,10 +88,15 @@ impl<D: Decoder> Deframer<D> {
     /// and come again.
     #[inline(always)]
     pub fn poll(&mut self) -> Result<Polled<'_>, FrameError> {
-        match self.whole() {
-            Some(payload) => Ok(Polled::Frame(self.buffer.slice(payload))),
-            None => self.poll_any(),
-        }
+        let payload = match self.whole() {
+            Some(payload) => payload,
+            None => match self.step()? {
+                Step::Frame(payload) => payload,
+                Step::NeedRead => return Ok(Polled::NeedRead),
+                Step::Closed => return Ok(Polled::Closed),
+            },
+        };
+        Ok(Polled::Frame(self.buffer.slice(payload)))
     }
 
     /// Room for received bytes, never empty: a read of 0 bytes into it means EOF.
@@ -171,7 +176,7 @@ impl<D: Decoder> Deframer<D> {
     }
 
     /// [`poll`](Self::poll) with positions instead of a borrow.
-    #[inline(never)]
+    #[cold]
     pub(crate) fn step(&mut self) -> Result<Step, FrameError> {
         if let Some(failed) = self.failed {
             return Err(failed);
@@ -195,16 +200,6 @@ impl<D: Decoder> Deframer<D> {
         let step = step(&mut self.buffer, self.closed, decoder);
         self.decoder.resume_at(self.buffer.offset());
         step
-    }
-
-    /// All that is not a whole frame, kept out of the loops that call `poll`.
-    #[cold]
-    fn poll_any(&mut self) -> Result<Polled<'_>, FrameError> {
-        Ok(match self.step()? {
-            Step::Frame(payload) => Polled::Frame(self.buffer.slice(payload)),
-            Step::NeedRead => Polled::NeedRead,
-            Step::Closed => Polled::Closed,
-        })
     }
 
     /// The payload that a step has found.

@@ -93,10 +93,14 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
     /// from, ask again; other frame errors are final.
     #[inline(always)]
     pub fn recv(&mut self) -> Result<Option<&[u8]>, RecvError> {
-        match self.intake.whole() {
-            Some(payload) => Ok(Some(self.intake.frame(payload))),
-            None => self.recv_any(),
-        }
+        let payload = match self.intake.whole() {
+            Some(payload) => payload,
+            None => match self.recv_any()? {
+                Some(payload) => payload,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(self.intake.frame(payload)))
     }
 
     /// Exactly `len` bytes. Asking for 0 succeeds without a read.
@@ -193,8 +197,8 @@ impl<R: Read, D: Decoder> Receiver<R, D> {
 
     /// All that is not a whole frame in the buffer, kept out of the loops that call `recv`.
     #[cold]
-    fn recv_any(&mut self) -> Result<Option<&[u8]>, RecvError> {
-        Ok(self.receive(Next)?.map(|payload| self.intake.frame(payload)))
+    fn recv_any(&mut self) -> Result<Option<Range<usize>>, RecvError> {
+        self.receive(Next)
     }
 
     /// Reads until `request` has its frame.
