@@ -1,7 +1,7 @@
 //! echo-core's codecs timed beside their peers, in one run.
 //!
 //! ```text
-//! cargo run --release -- [--quick] [--json] [--only TEXT]
+//! cargo xtask bench core [--quick] [--json] [--only TEXT]
 //!   --quick   under half a minute, for a first look
 //!   --json    one object per line instead of tables
 //!   --only    the framings whose name contains TEXT

@@ -1,4 +1,4 @@
-//! What a run prints: tables for people, or one JSON object per line.
+//! What a run prints: tables for people, or a JSON object per line.
 
 use crate::{
     harness::{Effort, Spread, Timing},
