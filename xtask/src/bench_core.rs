@@ -10,11 +10,11 @@ use anyhow::Context;
 
 use crate::workspace;
 
-/// Builds the benchmark and runs it with `args`: `--quick`, `--json`, `--only TEXT`.
+/// Builds the benchmark and runs it.
 ///
 /// # Errors
 /// When it cannot be built or run, and when a target is missed.
-pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
+pub(crate) fn run(quick: bool, json: bool, only: Option<String>) -> anyhow::Result<()> {
     let mut build = Command::new("cargo");
     build.args(["build", "--release", "--quiet", "--target-dir", "target/bench-core"]);
     build.args(["--manifest-path", "crates/echo-core/bench/Cargo.toml"]);
@@ -28,7 +28,9 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         }
         None => Command::new(benchmark),
     };
-    workspace::run(measure.args(args)).context("a target is missed, see above")
+    measure.args(quick.then_some("--quick")).args(json.then_some("--json"));
+    measure.args(only.map(|text| ["--only".to_owned(), text]).into_iter().flatten());
+    workspace::run(&mut measure).context("a target is missed, see above")
 }
 
 /// `taskset` to the last core, where there is such a thing: the first ones serve interrupts.

@@ -4,19 +4,31 @@ use std::{process::Command, time::Instant};
 
 use anyhow::Context;
 
-use crate::{tidy, workspace};
+use crate::{fuzz, tidy, workspace};
+
+/// The benchmark is a workspace of its own, which nothing else here builds.
+const BENCH_CLIPPY: &str = "clippy --manifest-path crates/echo-core/bench/Cargo.toml \
+                            --target-dir target/bench-core -- -D warnings";
+
+/// How long each fuzz target runs: a look for what is broken at once. Longer: `cargo xtask fuzz`.
+const FUZZ_SECONDS: u64 = 5;
 
 /// Runs every step; the first that fails ends it.
 pub(crate) fn run() -> anyhow::Result<()> {
     let start = Instant::now();
     step("tidy", tidy::run)?;
     cargo("fmt", "fmt --all --check", &[])?;
+    for workspace in ["fuzz", "bench"] {
+        let fmt = format!("fmt --check --manifest-path crates/echo-core/{workspace}/Cargo.toml");
+        cargo("fmt", &fmt, &[])?;
+    }
     cargo("clippy", "clippy --workspace --all-targets --all-features -- -D warnings", &[])?;
     cargo("no_std", "check -p echo-core --no-default-features", &[])?;
+    cargo("bench builds", BENCH_CLIPPY, &[])?;
     cargo("docs", "doc --workspace --no-deps --all-features", &[("RUSTDOCFLAGS", "-D warnings")])?;
     step("msrv", msrv)?;
     cargo("test", "test --workspace", &[("ECHO_REQUIRE_INTEROP", "1")])?;
-    cargo("test all features", "test -p echo-core --all-features", &[])?;
+    step("fuzz", fuzz)?;
     cargo("demo", "xtask demo", &[])?;
     println!("== ci is green after {:.0?}", start.elapsed());
     Ok(())
@@ -33,8 +45,18 @@ fn step(name: &str, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<
 fn cargo(name: &str, words: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
     step(name, || {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        workspace::run(Command::new(cargo).args(words.split(' ')).envs(env.iter().copied()))
+        workspace::run(Command::new(cargo).args(words.split_whitespace()).envs(env.iter().copied()))
     })
+}
+
+/// A few seconds of each target where a nightly toolchain is there; their seeds are replayed by the
+/// tests anyway.
+fn fuzz() -> anyhow::Result<()> {
+    if let Some(missing) = fuzz::missing_tool() {
+        println!("SKIPPED: fuzzing needs {missing}");
+        return Ok(());
+    }
+    fuzz::run(FUZZ_SECONDS)
 }
 
 /// Builds with the oldest Rust that the manifests promise; `.ci/run` installs it.

@@ -21,7 +21,9 @@ const MAX_INPUT: usize = 512;
 /// Runs each target for `seconds`, and stops at the first that breaks.
 pub(crate) fn run(seconds: u64) -> anyhow::Result<()> {
     let fuzz = workspace::root().join("crates/echo-core/fuzz");
-    check_tools()?;
+    if let Some(missing) = missing_tool() {
+        bail!("fuzzing needs {missing}");
+    }
     // Before the first runs, so that a target that does not build fails at once.
     workspace::run(cargo_fuzz(&fuzz).arg("build").arg("--fuzz-dir").arg(&fuzz))?;
     for target in targets(&fuzz)? {
@@ -57,8 +59,8 @@ fn cargo_fuzz(fuzz: &Path) -> Command {
     command
 }
 
-/// Names what is missing, and how to get it.
-fn check_tools() -> anyhow::Result<()> {
+/// What is missing for it, if anything, and how to get it.
+pub(crate) fn missing_tool() -> Option<&'static str> {
     let works = |args: &[&str]| {
         let mut command = Command::new("cargo");
         command.args(args).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
@@ -66,10 +68,10 @@ fn check_tools() -> anyhow::Result<()> {
         command.status().is_ok_and(|status| status.success())
     };
     if !works(&["+nightly", "--version"]) {
-        bail!("fuzzing needs a nightly toolchain: rustup toolchain install nightly");
+        return Some("a nightly toolchain: rustup toolchain install nightly");
     }
     if !works(&["+nightly", "fuzz", "--version"]) {
-        bail!("fuzzing needs cargo-fuzz: cargo install cargo-fuzz");
+        return Some("cargo-fuzz: cargo install cargo-fuzz");
     }
-    Ok(())
+    None
 }

@@ -1,7 +1,9 @@
-//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`.
+//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`, `bench`.
 
+mod bench_core;
 mod ci;
 mod demo;
+mod fuzz;
 mod tidy;
 mod workspace;
 
@@ -25,6 +27,31 @@ enum Task {
     Ci,
     /// The house rules: headers, sizes, names, and a README in which everything is so
     Tidy,
+    /// Every fuzz target of echo-core; needs a nightly toolchain and cargo-fuzz
+    Fuzz {
+        /// How long each target runs
+        #[arg(long, value_name = "N", default_value = "60")]
+        seconds: u64,
+    },
+    /// Measure ourselves beside others, in one run
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// The codecs in memory, beside tokio-util, bstr, linereader, std and bare loops
+    Core {
+        /// A quarter of the time
+        #[arg(long)]
+        quick: bool,
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+        /// Only the framings whose name contains this
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -32,6 +59,8 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
+        Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Bench(Bench::Core { quick, json, only }) => bench_core::run(quick, json, only),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
