@@ -55,9 +55,9 @@ fn a_frame_is_released_only_when_it_is_whole() {
     let server = Server::start(&["--framing", "line"]);
     let mut stream = server.connect();
     stream.write_all(b"whole\r\nhal").unwrap();
-    let mut back = [0; 6];
+    let mut back = [0; 7];
     stream.read_exact(&mut back).unwrap();
-    assert_eq!(&back, b"whole\n");
+    assert_eq!(&back, b"whole\r\n", "byte for byte, CR included");
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();

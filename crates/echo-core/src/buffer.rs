@@ -14,24 +14,42 @@ use core::ops::Range;
 
 use crate::Overfilled;
 
+/// Bytes received and not yet consumed, for engines that keep an [`EchoConnection`]'s bytes.
+///
+/// [`EchoConnection`]: crate::EchoConnection
+///
+/// ```
+/// use echo_core::Buffer;
+///
+/// let mut buffer = Buffer::new(1024);
+/// buffer.space(None)[..5].copy_from_slice(b"hello");
+/// buffer.filled(5)?;
+/// buffer.discard(2);
+/// assert_eq!(buffer.pending(), b"llo");
+/// # Ok::<(), echo_core::Overfilled>(())
+/// ```
 #[derive(Debug)]
-pub(crate) struct Buffer {
+pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
     read_size: usize, // >= 1
-    /// All bytes ever received.
+    /// All bytes ever received and not dropped again.
     received: u64,
 }
 
 impl Buffer {
-    /// Nothing is allocated before the first read.
-    pub(crate) fn new(read_size: usize) -> Self {
+    /// Room for reads of `read_size` bytes (at least 1), which is also the memory kept while little is
+    /// pending. Nothing is allocated before the first read.
+    #[must_use]
+    pub fn new(read_size: usize) -> Self {
         Self { bytes: Vec::new(), start: 0, end: 0, read_size: read_size.max(1), received: 0 }
     }
 
+    /// What was received and not consumed.
     #[inline]
-    pub(crate) fn pending(&self) -> &[u8] {
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
@@ -55,15 +73,22 @@ impl Buffer {
         start + payload.start..start + payload.end
     }
 
-    /// Drops the first `n` pending bytes, of which there must be as many.
+    /// Drops the first `n` pending bytes; all, when there are fewer.
     #[inline]
-    pub(crate) fn discard(&mut self, n: usize) {
-        debug_assert!(n <= self.end - self.start);
-        self.start += n;
+    pub fn discard(&mut self, n: usize) {
+        self.start += n.min(self.end - self.start);
     }
 
-    /// Room for the next read, never empty. `bound` is the most that may ever be pending.
-    pub(crate) fn space(&mut self, bound: Option<usize>) -> &mut [u8] {
+    /// Drops all but the first `n` pending bytes.
+    pub fn truncate(&mut self, n: usize) {
+        let dropped = (self.end - self.start).saturating_sub(n);
+        self.end -= dropped;
+        self.received = self.received.wrapping_sub(dropped as u64);
+    }
+
+    /// Room for the next read, never empty. `bound` is the most that may ever be pending: the room
+    /// grows to that and one read, and beyond only byte by byte.
+    pub fn space(&mut self, bound: Option<usize>) -> &mut [u8] {
         self.reclaim(0);
         if self.room() == 0 {
             self.grow(bound);
@@ -71,8 +96,11 @@ impl Buffer {
         &mut self.bytes[self.end..]
     }
 
-    /// Takes note of `n` bytes written to the front of `space()`.
-    pub(crate) fn filled(&mut self, n: usize) -> Result<(), Overfilled> {
+    /// Takes note of `n` bytes written to the front of [`space`](Self::space).
+    ///
+    /// # Errors
+    /// [`Overfilled`] when there was not that much room; nothing is taken in then.
+    pub fn filled(&mut self, n: usize) -> Result<(), Overfilled> {
         let room = self.room();
         if n > room {
             return Err(Overfilled { claimed: n, room });

@@ -164,6 +164,7 @@ extern crate alloc;
 mod buffer;
 #[cfg(feature = "tokio-util")]
 pub mod codec;
+mod connection;
 #[cfg(feature = "std")]
 mod deadline;
 mod deframer;
@@ -185,6 +186,8 @@ pub mod testing;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
+pub use buffer::Buffer;
+pub use connection::{EchoConnection, EchoLimits, End, Intake, Reason};
 #[cfg(feature = "std")]
 pub use deadline::{Timeouts, WithDeadline};
 pub use deframer::{DEFAULT_READ_SIZE, Deframer, Overfilled, Polled, SwitchError};

@@ -50,16 +50,6 @@ impl Shutdown {
     pub fn deadline(&self) -> Option<Instant> {
         self.begun.get()?.checked_add(self.drain_timeout)
     }
-
-    /// Until when new input is still echoed after a shutdown has begun: half the time to drain, so
-    /// that a peer which never stops sending leaves the other half to close in order.
-    pub(crate) fn echo_until(&self) -> Option<Instant> {
-        self.begun.get()?.checked_add(self.drain_timeout / 2)
-    }
-
-    pub(crate) fn drain_timeout(&self) -> Duration {
-        self.drain_timeout
-    }
 }
 
 impl AsFd for Shutdown {

@@ -18,14 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use echo_core::{ECHO_READ_SIZE, EchoError, Receiver, RecvError, SendError, Sender, echo_frames};
 use rustix::event::{PollFd, PollFlags};
-use tracing::{debug, info, warn};
+use tracing::warn;
 
 use super::Summary;
 use crate::{
     config::Config,
-    connection::{Closed, Connection},
+    connection,
     listener::Listener,
     shutdown::Shutdown,
     wait::{Bell, wait, wait_all},
@@ -162,8 +161,8 @@ impl Engine {
         let (config, shutdown) = (Arc::clone(&self.config), Arc::clone(&self.shutdown));
         thread::Builder::new().name("connection".into()).stack_size(STACK_SIZE).spawn(
             move || {
-                match Connection::new(stream, peer, config.idle_timeout, &shutdown) {
-                    Ok(connection) => slot.settle(&serve_one(connection, &config, &shutdown)),
+                match connection::serve(stream, peer, &config, &shutdown) {
+                    Ok(ended) => slot.settle(&ended),
                     Err(error) => warn!(%peer, %error, "cannot set up the connection"),
                 }
                 // Last, when the socket is closed: who waits for the slot may need its descriptor.
@@ -256,45 +255,4 @@ impl Overload {
         self.until = self.until.filter(|until| Instant::now() < *until);
         self.until
     }
-}
-
-/// Echoes on one connection until it ends, and tells its story.
-fn serve_one(connection: Connection<'_>, config: &Config, shutdown: &Shutdown) -> Summary {
-    let peer = connection.peer();
-    debug!(%peer, "connected");
-    let start = Instant::now();
-    let result = {
-        let mut receiver =
-            Receiver::with_read_size(&connection, config.codec.clone(), ECHO_READ_SIZE);
-        echo_frames(&mut receiver, &mut Sender::new(&connection, config.codec.clone()))
-    };
-    let (received, echoed) = (connection.received(), connection.echoed());
-    let (why, closed) = match result {
-        Ok(_) => ("the peer is done".to_owned(), connection.close(true)),
-        Err(EchoError::Recv(RecvError::TimedOut)) => ("idle".to_owned(), connection.close(false)),
-        // Everything before a bad frame was echoed; nothing after it can be.
-        Err(EchoError::Recv(error @ RecvError::Frame(_))) => {
-            info!(%peer, %error, "ending the connection");
-            (error.to_string(), connection.close(false))
-        }
-        Err(EchoError::Send(SendError::TimedOut { .. })) => {
-            ("the peer does not read".to_owned(), Closed::Cut)
-        }
-        Err(error) => (describe(&error), Closed::Failed),
-    };
-    debug!(%peer, received, echoed, took = ?start.elapsed(), why, end = ?closed, "disconnected");
-    let cut = usize::from(closed == Closed::Cut && shutdown.has_begun());
-    Summary { accepted: 1, cut, received, echoed }
-}
-
-/// An error and its causes in one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }

@@ -1,0 +1,497 @@
+//! The echo connection: what an echo service owes one peer, decided from bytes and time alone.
+//!
+//! It counts bytes and is told the time; it holds no storage and reads no clock. An engine moves the
+//! bytes, keeps those not sent yet, and asks what to do next:
+//!
+//! ```text
+//!        received             released              sent
+//! peer ──────────▶ held ─────────────────▶ unsent ────────▶ peer
+//!                  (frames not whole yet)  (<= high water, else receiving pauses)
+//!
+//! until end():   intake()     Echo(n): receive up to n bytes, tell received() | Pause
+//!                             Discard: receive and drop                       | Done: receive no more
+//!                unsent()     send them, tell sent()
+//!                owes_fin()   shut down the write side, tell fin_sent()
+//!                wake_at()    then at the latest, tell tick()
+//! ```
+//!
+//! What is sent back is always a prefix of what was received: `sent <= released <= received`. To end
+//! from our side, new input is no longer echoed but discarded, what was released is flushed, FIN is
+//! sent, and the peer's FIN awaited: a socket closed with unread input answers RST, and the peer would
+//! lose bytes that are still in flight.
+
+use core::time::Duration;
+
+use crate::{Decoded, Decoder, FrameError};
+
+/// For how long the input has to be silent in a drain to count as dry: long enough for what a peer
+/// sent before it heard of the end to arrive.
+const DRAIN_QUIET: Duration = Duration::from_millis(100);
+
+/// The bounds of a connection. Times are as the engine tells them: since a fixed moment of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EchoLimits {
+    /// Unsent bytes at which receiving pauses; it resumes at half of that.
+    pub high_water: usize,
+    /// How long nothing may move in either direction.
+    pub idle_timeout: Option<Duration>,
+    /// How long the peer may take none of the bytes that are ready for it.
+    pub stall_timeout: Option<Duration>,
+    /// How long ending from our side may take.
+    pub drain_timeout: Duration,
+}
+
+/// The state of one echo connection.
+#[derive(Debug)]
+pub struct EchoConnection<D> {
+    decoder: D,
+    limits: EchoLimits,
+    received: u64,
+    released: u64, // <= received
+    sent: u64,     // <= released
+    /// Bytes received after the input was closed.
+    discarded: u64,
+    /// Why no more input is echoed.
+    input_closed: Option<Reason>,
+    peer_is_done: bool,
+    paused: bool,
+    fin_sent: bool,
+    /// When bytes last came in, and when some last went out or began to wait for that.
+    last_input: Duration,
+    last_output: Duration,
+    /// When a drain has begun.
+    drain: Option<Duration>,
+    /// When the wait for the peer's FIN is over.
+    close_by: Option<Duration>,
+    end: Option<End>,
+}
+
+/// What to do with input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    /// Receive up to so many bytes (at least 1) to be echoed.
+    Echo(usize),
+    /// Receive nothing now; the peer is slowed down by what it has not read.
+    Pause,
+    /// Receive and drop, until the peer is done.
+    Discard,
+    /// Nothing more will come.
+    Done,
+}
+
+/// Why input is not echoed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The peer has sent FIN.
+    PeerDone,
+    /// Nothing moved for the idle timeout.
+    Idle,
+    /// The service ends.
+    Drain,
+    /// What came is not of the framing, too long, or cut off.
+    Frame(FrameError),
+}
+
+/// How a connection has ended. Close the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// Everything released was sent, and both sides have said that they are done.
+    InOrder,
+    /// The peer did not read, or did not say that it is done, in time.
+    Cut,
+    /// The connection failed.
+    Failed,
+}
+
+impl<D: Decoder> EchoConnection<D> {
+    /// A connection accepted at `now`, whose bytes are echoed in whole frames as `decoder` finds them.
+    pub fn new(decoder: D, limits: EchoLimits, now: Duration) -> Self {
+        Self {
+            decoder,
+            limits,
+            received: 0,
+            released: 0,
+            sent: 0,
+            discarded: 0,
+            input_closed: None,
+            peer_is_done: false,
+            paused: false,
+            fin_sent: false,
+            last_input: now,
+            last_output: now,
+            drain: None,
+            close_by: None,
+            end: None,
+        }
+    }
+
+    /// What to do with input now.
+    #[inline]
+    pub fn intake(&self) -> Intake {
+        if self.peer_is_done || self.end.is_some() {
+            Intake::Done
+        } else if self.input_closed.is_some() {
+            Intake::Discard
+        } else if self.paused {
+            Intake::Pause
+        } else {
+            let unsent = usize::try_from(self.unsent()).unwrap_or(usize::MAX);
+            Intake::Echo(self.limits.high_water.saturating_sub(unsent).max(1))
+        }
+    }
+
+    /// `new` bytes came in; `held` is everything received and not released, they are its end.
+    /// Returns how many bytes at the front of `held` are released: they are to be sent.
+    ///
+    /// While discarding, `held` is of no interest, and nothing is released.
+    pub fn received(&mut self, held: &[u8], new: usize, now: Duration) -> usize {
+        if self.input_closed.is_some() {
+            self.discarded += new as u64;
+            return 0;
+        }
+        self.received += new as u64;
+        self.last_input = now;
+        let released = self.whole_frames(held, now, D::decode);
+        self.release(released, now);
+        released
+    }
+
+    /// The peer has sent FIN; `held` is everything received and not released. Returns how many bytes
+    /// at its front are released after all; the rest is a frame that was cut off.
+    pub fn peer_done(&mut self, held: &[u8], now: Duration) -> usize {
+        let mut released = 0;
+        if self.input_closed.is_none() {
+            released = self.whole_frames(held, now, D::decode_eof);
+            self.release(released, now);
+            self.input_closed.get_or_insert(Reason::PeerDone);
+        }
+        self.peer_is_done = true;
+        self.end_in_order();
+        released
+    }
+
+    /// Bytes released and not sent yet.
+    #[inline]
+    pub fn unsent(&self) -> u64 {
+        self.released - self.sent
+    }
+
+    /// `n` of the unsent bytes were sent.
+    #[inline]
+    pub fn sent(&mut self, n: usize, now: Duration) {
+        debug_assert!(n as u64 <= self.unsent());
+        self.sent = self.released.min(self.sent + n as u64);
+        self.last_output = now;
+        if self.paused && self.unsent() <= (self.limits.high_water / 2) as u64 {
+            self.paused = false;
+        }
+    }
+
+    /// True when everything is sent that will be: shut down the write side.
+    #[inline]
+    pub fn owes_fin(&self) -> bool {
+        self.input_closed.is_some() && self.unsent() == 0 && !self.fin_sent && self.end.is_none()
+    }
+
+    /// The write side was shut down.
+    pub fn fin_sent(&mut self) {
+        self.fin_sent = true;
+        self.end_in_order();
+    }
+
+    /// The service ends: what still arrives is echoed until the input runs dry, at most for half of
+    /// the time to drain; then the connection is ended from our side.
+    pub fn drain(&mut self, now: Duration) {
+        self.drain.get_or_insert(now);
+    }
+
+    /// The connection was reset, or failed in another way.
+    pub fn failed(&mut self) {
+        self.end.get_or_insert(End::Failed);
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Duration) {
+        let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
+        if self.end.is_some() {
+            return;
+        }
+        if is_due(self.cut_at()) {
+            self.end = Some(End::Cut);
+        } else if is_due(self.input_ends_at()) {
+            let reason = if self.drain.is_some() { Reason::Drain } else { Reason::Idle };
+            self.close_input(reason, now);
+        }
+    }
+
+    /// When to call [`tick`](Self::tick) at the latest.
+    pub fn wake_at(&self) -> Option<Duration> {
+        let ends = [self.cut_at(), self.input_ends_at()];
+        ends.into_iter().flatten().min().filter(|_| self.end.is_none())
+    }
+
+    /// How it has ended, once it has.
+    #[inline]
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Why input is not echoed any more.
+    pub fn reason(&self) -> Option<Reason> {
+        self.input_closed
+    }
+
+    /// Bytes received to be echoed.
+    pub fn bytes_received(&self) -> u64 {
+        self.received
+    }
+
+    /// Bytes sent back: a prefix of those received.
+    pub fn bytes_sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Bytes received after the input was closed from our side.
+    pub fn bytes_discarded(&self) -> u64 {
+        self.discarded
+    }
+
+    /// How many bytes at the front of `held` are whole frames. An error closes the input behind them.
+    fn whole_frames(
+        &mut self,
+        held: &[u8],
+        now: Duration,
+        decode: impl Fn(&mut D, &[u8]) -> Result<Decoded, FrameError>,
+    ) -> usize {
+        let mut whole = 0;
+        loop {
+            let rest = held.get(whole..).unwrap_or_default();
+            match decode(&mut self.decoder, rest) {
+                Ok(Decoded::Frame(span)) if 0 < span.consumed && span.consumed <= rest.len() => {
+                    whole += span.consumed;
+                }
+                Ok(_) => return whole,
+                Err(error) => {
+                    self.close_input(Reason::Frame(error), now);
+                    return whole;
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, n: usize, now: Duration) {
+        if self.unsent() == 0 {
+            self.last_output = now; // from here on the peer can stall
+        }
+        self.released = self.received.min(self.released + n as u64);
+        self.paused |= self.unsent() >= self.limits.high_water as u64;
+    }
+
+    fn close_input(&mut self, reason: Reason, now: Duration) {
+        self.input_closed.get_or_insert(reason);
+        self.close_by = now.checked_add(self.limits.drain_timeout);
+    }
+
+    fn end_in_order(&mut self) {
+        if self.peer_is_done && self.fin_sent {
+            self.end.get_or_insert(End::InOrder);
+        }
+    }
+
+    /// When the input is closed from our side, if nothing moves until then.
+    fn input_ends_at(&self) -> Option<Duration> {
+        if self.input_closed.is_some() {
+            return None;
+        }
+        match self.drain {
+            Some(begun) => {
+                let dry = self.last_input.max(begun).saturating_add(DRAIN_QUIET);
+                Some(dry.min(begun.saturating_add(self.limits.drain_timeout / 2)))
+            }
+            None => self.last_input.max(self.last_output).checked_add(self.limits.idle_timeout?),
+        }
+    }
+
+    /// When the connection is cut, if nothing moves until then.
+    fn cut_at(&self) -> Option<Duration> {
+        let after = |since: Option<Duration>, wait: Option<Duration>| since?.checked_add(wait?);
+        let waits_for_peer = (self.unsent() > 0).then_some(self.last_output);
+        let flushes = waits_for_peer.filter(|_| self.input_closed.is_some());
+        let stalled = after(waits_for_peer, self.limits.stall_timeout);
+        let idle = after(flushes, self.limits.idle_timeout);
+        let drained = after(self.drain, Some(self.limits.drain_timeout));
+        [stalled, idle, drained, self.close_by].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Delimited, Raw};
+
+    const LIMITS: EchoLimits = EchoLimits {
+        high_water: 100,
+        idle_timeout: Some(secs(10)),
+        stall_timeout: Some(secs(5)),
+        drain_timeout: secs(2),
+    };
+
+    const fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn raw() -> EchoConnection<Raw> {
+        EchoConnection::new(Raw, LIMITS, Duration::ZERO)
+    }
+
+    fn lines() -> EchoConnection<Delimited> {
+        EchoConnection::new(Delimited::lines().max_payload(5), LIMITS, Duration::ZERO)
+    }
+
+    #[test]
+    fn everything_received_is_echoed_then_fin_then_the_end() {
+        let mut echo = raw();
+        assert_eq!(echo.received(b"hello", 5, secs(1)), 5);
+        assert_eq!(echo.peer_done(b"", secs(1)), 0);
+        assert_eq!((echo.unsent(), echo.owes_fin(), echo.intake()), (5, false, Intake::Done));
+        echo.sent(3, secs(1));
+        assert!(!echo.owes_fin(), "two bytes are still to be sent");
+        echo.sent(2, secs(1));
+        assert!(echo.owes_fin());
+        assert_eq!(echo.end(), None);
+        echo.fin_sent();
+        assert_eq!((echo.end(), echo.reason()), (Some(End::InOrder), Some(Reason::PeerDone)));
+        assert_eq!((echo.bytes_received(), echo.bytes_sent()), (5, 5));
+    }
+
+    #[test]
+    fn receiving_pauses_at_the_high_water_mark_and_resumes_at_half() {
+        let mut echo = raw();
+        assert_eq!(echo.intake(), Intake::Echo(100));
+        echo.received(&[0; 60], 60, secs(1));
+        assert_eq!(echo.intake(), Intake::Echo(40), "never more than fits below the mark");
+        echo.received(&[0; 40], 40, secs(1));
+        assert_eq!(echo.intake(), Intake::Pause);
+        echo.sent(49, secs(1));
+        assert_eq!(echo.intake(), Intake::Pause);
+        echo.sent(1, secs(1));
+        assert_eq!(echo.intake(), Intake::Echo(50));
+    }
+
+    #[test]
+    fn only_whole_frames_are_released_byte_for_byte() {
+        let mut echo = lines();
+        assert_eq!(echo.received(b"one\r\ntwo\nthr", 12, secs(1)), 9);
+        assert_eq!(echo.received(b"three\n", 3, secs(1)), 6);
+        assert_eq!(echo.received(b"cut", 3, secs(1)), 0);
+        assert_eq!(echo.peer_done(b"cut", secs(1)), 0);
+        let truncated = FrameError::Truncated { got: 3, expected: None };
+        assert_eq!(echo.reason(), Some(Reason::Frame(truncated)));
+        assert_eq!(echo.unsent(), 15, "what was released before is still sent");
+    }
+
+    #[test]
+    fn a_bad_frame_ends_the_input_behind_the_good_ones() {
+        let mut echo = lines();
+        assert_eq!(echo.received(b"good\nfar too long\nlost\n", 23, secs(1)), 5);
+        let too_long = FrameError::TooLong { max: 5, len: None };
+        assert_eq!(echo.reason(), Some(Reason::Frame(too_long)));
+        assert_eq!((echo.intake(), echo.unsent()), (Intake::Discard, 5));
+        assert_eq!(echo.received(b"more\n", 5, secs(1)), 0);
+        assert_eq!(echo.bytes_discarded(), 5);
+        echo.sent(5, secs(1));
+        assert!(echo.owes_fin());
+        echo.fin_sent();
+        assert_eq!(echo.end(), None, "the peer has not said that it is done");
+        echo.peer_done(b"", secs(2));
+        assert_eq!(echo.end(), Some(End::InOrder));
+    }
+
+    #[test]
+    fn an_idle_connection_is_ended_in_order_or_cut() {
+        let mut echo = raw();
+        echo.received(b"x", 1, secs(1));
+        echo.sent(1, secs(3));
+        assert_eq!(echo.wake_at(), Some(secs(13)));
+        echo.tick(secs(12));
+        assert_eq!(echo.reason(), None);
+        echo.tick(secs(13));
+        assert_eq!((echo.reason(), echo.intake()), (Some(Reason::Idle), Intake::Discard));
+        assert!(echo.owes_fin());
+        echo.fin_sent();
+        assert_eq!(echo.wake_at(), Some(secs(15)), "as long as a drain may take");
+        echo.tick(secs(15));
+        assert_eq!((echo.end(), echo.wake_at()), (Some(End::Cut), None));
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_cut_and_each_byte_it_takes_gives_it_more_time() {
+        let mut echo = raw();
+        echo.received(&[0; 9], 9, secs(1));
+        echo.sent(1, secs(4));
+        assert_eq!(echo.wake_at(), Some(secs(9)));
+        echo.sent(1, secs(8));
+        echo.tick(secs(12));
+        assert_eq!(echo.end(), None);
+        echo.tick(secs(13));
+        assert_eq!(echo.end(), Some(End::Cut));
+        assert_eq!(echo.bytes_sent(), 2);
+    }
+
+    #[test]
+    fn without_a_stall_timeout_a_flush_is_still_bounded_by_the_idle_timeout() {
+        let limits = EchoLimits { stall_timeout: None, ..LIMITS };
+        let mut echo = EchoConnection::new(Raw, limits, Duration::ZERO);
+        echo.received(&[0; 9], 9, secs(1));
+        echo.peer_done(b"", secs(1));
+        assert_eq!(echo.wake_at(), Some(secs(11)));
+        echo.tick(secs(11));
+        assert_eq!(echo.end(), Some(End::Cut));
+    }
+
+    #[test]
+    fn a_drain_echoes_until_the_input_runs_dry() {
+        let mut echo = raw();
+        echo.drain(secs(100));
+        assert_eq!(echo.wake_at(), Some(secs(100) + DRAIN_QUIET));
+        assert_eq!(echo.received(b"on its way", 10, secs(100) + DRAIN_QUIET / 2), 10);
+        echo.sent(10, secs(100) + DRAIN_QUIET / 2);
+        echo.tick(secs(100) + DRAIN_QUIET);
+        assert_eq!(echo.reason(), None);
+        echo.tick(secs(100) + DRAIN_QUIET * 2);
+        assert_eq!(echo.reason(), Some(Reason::Drain));
+        assert!(echo.owes_fin());
+    }
+
+    #[test]
+    fn a_firehose_is_echoed_for_half_of_the_drain_and_has_the_other_half_to_close() {
+        let mut echo = raw();
+        echo.drain(secs(100));
+        let mut now = secs(100);
+        while echo.intake() == Intake::Echo(100) {
+            assert_eq!(echo.received(&[0; 10], 10, now), 10);
+            echo.sent(10, now);
+            now += DRAIN_QUIET / 2;
+            echo.tick(now);
+        }
+        assert_eq!((now, echo.intake()), (secs(101), Intake::Discard));
+        echo.fin_sent();
+        echo.tick(secs(102));
+        assert_eq!(echo.end(), Some(End::Cut), "it never closed");
+    }
+
+    #[test]
+    fn a_failure_is_the_end_and_nothing_comes_after_the_first_end() {
+        let mut echo = raw();
+        echo.received(b"x", 1, secs(1));
+        echo.failed();
+        assert_eq!((echo.end(), echo.intake()), (Some(End::Failed), Intake::Done));
+        assert!(!echo.owes_fin());
+        echo.peer_done(b"", secs(1));
+        echo.fin_sent();
+        echo.tick(secs(1000));
+        assert_eq!(echo.end(), Some(End::Failed));
+    }
+}
