@@ -41,8 +41,8 @@ pub(crate) fn all() -> Vec<Contender> {
         Box::new(move || {
             for payload in payloads {
                 let header = (payload.len() as u32).to_be_bytes();
-                let mut frame = [IoSlice::new(&header), IoSlice::new(payload)];
-                let n = out.write_vectored(&mut frame).expect("memory does not fail");
+                let frame = [IoSlice::new(&header), IoSlice::new(payload)];
+                let n = out.write_vectored(&frame).expect("memory does not fail");
                 assert_eq!(n, 4 + payload.len());
             }
             wire.tally_of_sent(&out)

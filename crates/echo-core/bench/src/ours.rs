@@ -142,7 +142,8 @@ fn deframer_owned(decoder: impl Decoder, wire: &Wire) -> Tally {
     for chunk in wire.bytes.chunks(CHUNK) {
         deframer.push(chunk);
         while let Ok(Polled::Frame(payload)) = deframer.poll() {
-            tally.take(&payload.to_vec());
+            let owned = payload.to_vec();
+            tally.take(&owned);
         }
     }
     tally
@@ -161,7 +162,8 @@ fn receiver_owned(decoder: impl Decoder, wire: &Wire) -> Tally {
     let mut tally = Tally::default();
     let mut receiver = Receiver::new(&wire.bytes[..], decoder);
     while let Ok(Some(payload)) = receiver.recv() {
-        tally.take(&payload.to_vec());
+        let owned = payload.to_vec();
+        tally.take(&owned);
     }
     tally
 }

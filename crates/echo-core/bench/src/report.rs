@@ -41,10 +41,7 @@ fn text_preamble(effort: Effort) {
 fn text_timings(size: Size, timings: &[Timing<'_>]) {
     let Some(first) = timings.first() else { return };
     println!("\n{}, payloads of {} bytes", first.contender.work, size.label());
-    println!(
-        "  {:<9} {:<36} {:>9} {:>9}  {}",
-        "", "", "ns/frame", "MB/s", "echo-core is faster by"
-    );
+    println!("  {:46} ns/frame      MB/s  echo-core is faster by", "way and who");
     for way in ["alone", "deframer", "receiver", "send"] {
         let of_way = || timings.iter().filter(move |timing| timing.contender.way == way);
         let ours = of_way().find(|timing| timing.contender.who == LENT);
