@@ -35,6 +35,9 @@ pub struct LengthDelimited {
     adjustment: i64,
     max: usize,
     skip: Skip,
+    /// The field, while the header is nothing but that, the field is the payload's length, and no
+    /// frame is being skipped: one look tells whether a frame is an ordinary one.
+    ordinary: Option<Field>,
 }
 
 /// How a length is written.
@@ -105,6 +108,7 @@ impl LengthDelimited {
     #[must_use]
     pub const fn field_offset(mut self, bytes: usize) -> Self {
         self.offset = bytes;
+        self.renew();
         self
     }
 
@@ -113,6 +117,7 @@ impl LengthDelimited {
     #[must_use]
     pub const fn adjustment(mut self, bytes: i64) -> Self {
         self.adjustment = bytes;
+        self.renew();
         self
     }
 
@@ -130,7 +135,14 @@ impl LengthDelimited {
     }
 
     const fn with(field: Field) -> Self {
-        Self { field, offset: 0, adjustment: 0, max: DEFAULT_MAX_PAYLOAD, skip: Skip::NONE }
+        let (max, skip) = (DEFAULT_MAX_PAYLOAD, Skip::NONE);
+        Self { field, offset: 0, adjustment: 0, max, skip, ordinary: Some(field) }
+    }
+
+    /// Sets `ordinary` as the other fields have it.
+    const fn renew(&mut self) {
+        let is_ordinary = self.offset == 0 && self.adjustment == 0 && !self.skip.is_active();
+        self.ordinary = if is_ordinary { Some(self.field) } else { None };
     }
 
     /// The length field of the header at the front of `src`, and the size of that header; `None`
@@ -146,6 +158,7 @@ impl LengthDelimited {
     #[inline(never)]
     fn decode_any(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
         if let Some(skipped) = self.skip.advance(src, 0) {
+            self.renew();
             return Ok(skipped);
         }
         let Some((field, header)) = self.header(src)? else {
@@ -158,6 +171,7 @@ impl LengthDelimited {
         ))?;
         let Some(len) = usize::try_from(claim).ok().filter(|len| *len <= self.max) else {
             self.skip = Skip::start(header as u128 + u128::from(claim));
+            self.renew();
             return Err(FrameError::TooLong { max: self.max, len: Some(claim) });
         };
         let received = src.len() - header;
@@ -180,15 +194,13 @@ impl Decoder for LengthDelimited {
 
     #[inline(always)]
     fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
-        // One branch, not three.
-        if self.skip.is_active() | (self.offset != 0) | (self.adjustment != 0) {
+        let (len, header) = self.ordinary?.read_fixed(src)?;
+        let len = usize::try_from(len).ok()?;
+        if len > self.max || len > src.len() - header {
             return None;
         }
-        let (field, header) = self.field.read_fixed(src)?;
-        let len = usize::try_from(field).ok().filter(|len| *len <= self.max)?;
-        // Saturated, it is beyond any slice.
-        let end = header.saturating_add(len);
-        (end <= src.len()).then_some(Span { payload: header..end, consumed: end })
+        let end = header + len;
+        Some(Span { payload: header..end, consumed: end })
     }
 
     fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {

@@ -12,6 +12,7 @@
 //! ```
 
 mod delimited;
+mod delimiters;
 mod fixed;
 mod length;
 mod netstring;
@@ -21,7 +22,7 @@ mod text;
 
 pub use delimited::Delimited;
 #[cfg(test)]
-pub(crate) use delimited::SCANNED;
+pub(crate) use delimiters::SCANNED;
 #[cfg(feature = "std")]
 pub(crate) use fixed::Exactly;
 pub use fixed::FixedLength;

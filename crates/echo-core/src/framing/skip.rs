@@ -21,7 +21,7 @@ impl Skip {
     }
 
     #[inline]
-    pub(super) fn is_active(&self) -> bool {
+    pub(super) const fn is_active(&self) -> bool {
         self.left != 0
     }
 
