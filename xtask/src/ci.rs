@@ -23,7 +23,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
         cargo("fmt", &fmt, &[])?;
     }
     cargo("clippy", "clippy --workspace --all-targets --all-features -- -D warnings", &[])?;
-    cargo("no_std", "check -p echo-core --no-default-features", &[])?;
+    for features in ["", "std", "tokio", "tokio-util"] {
+        let clippy = format!("clippy -p echo-core --no-default-features --features={features}");
+        cargo("clippy, one feature", &format!("{clippy} -- -D warnings"), &[])?;
+    }
     cargo("bench builds", BENCH_CLIPPY, &[])?;
     cargo("docs", "doc --workspace --no-deps --all-features", &[("RUSTDOCFLAGS", "-D warnings")])?;
     step("msrv", msrv)?;

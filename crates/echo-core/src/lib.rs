@@ -151,6 +151,7 @@
 //! | tokio | `echo_core::tokio`, the same calls (feature `tokio`) |
 //! | an existing program on `tokio_util::codec` | `echo_core::codec::Compat` (feature `tokio-util`) |
 //! | any other runtime, or no I/O at all | [`Deframer`], which needs no std |
+//! | an echo engine of your own | [`EchoConnection`], which says what to do next, and [`Buffer`] |
 //! | framings | [`LengthDelimited`], [`Delimited`], [`FixedLength`], [`Netstring`], [`Raw`]; [`Framing`] by name; your own [`Decoder`] |
 //! | tests of your own decoder | `echo_core::testing` (feature `testing`) |
 //!
