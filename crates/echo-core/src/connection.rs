@@ -212,7 +212,8 @@ impl<D: Decoder> EchoConnection<D> {
         self.end.get_or_insert(End::Failed);
     }
 
-    /// Does what is due at `now`.
+    /// Does what is due at `now`. Take in first what has arrived: input that waits to be received is
+    /// not late.
     pub fn tick(&mut self, now: Duration) {
         let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
         if self.end.is_some() {
@@ -307,8 +308,11 @@ impl<D: Decoder> EchoConnection<D> {
         }
         match self.drain {
             Some(begun) => {
-                let dry = self.last_input.max(begun).saturating_add(DRAIN_QUIET);
-                Some(dry.min(begun.saturating_add(self.limits.drain_timeout / 2)))
+                let half = begun.saturating_add(self.limits.drain_timeout / 2);
+                // While something is unsent, nobody has looked whether there is more.
+                let since = self.last_input.max(self.last_output).max(begun);
+                let dry = (self.unsent() == 0).then_some(since.saturating_add(DRAIN_QUIET));
+                Some(dry.map_or(half, |dry| dry.min(half)))
             }
             None => self.last_input.max(self.last_output).checked_add(self.limits.idle_timeout?),
         }
@@ -463,6 +467,17 @@ mod tests {
         echo.tick(secs(100) + DRAIN_QUIET * 2);
         assert_eq!(echo.reason(), Some(Reason::Drain));
         assert!(echo.owes_fin());
+    }
+
+    #[test]
+    fn input_behind_a_slow_flush_is_not_dry() {
+        let mut echo = raw();
+        echo.received(&[0; 9], 9, secs(99));
+        echo.drain(secs(100));
+        echo.tick(secs(100) + DRAIN_QUIET * 3);
+        assert_eq!(echo.reason(), None, "the peer reads slowly, and may have sent more");
+        echo.sent(9, secs(100) + DRAIN_QUIET * 3);
+        assert_eq!(echo.wake_at(), Some(secs(100) + DRAIN_QUIET * 4));
     }
 
     #[test]

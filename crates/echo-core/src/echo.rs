@@ -57,6 +57,9 @@ where
 
 /// Sends back every whole frame until the peer closes at a frame boundary.
 ///
+/// Each frame is encoded anew: a line that came with CRLF goes back with LF. To send back what came
+/// byte for byte, build on [`EchoConnection`](crate::EchoConnection).
+///
 /// # Errors
 /// [`EchoError`]. A frame that is too long ends the loop, too: what is sent back is always a prefix
 /// of what was received.

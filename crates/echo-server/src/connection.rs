@@ -66,12 +66,16 @@ struct Connection<'a> {
 impl Connection<'_> {
     /// Until the connection has ended; an error is its failure.
     fn run(&mut self) -> io::Result<()> {
-        // The last read filled its space, so the next one likely finds more without waiting.
         let mut readable = false;
         loop {
             let now = self.now();
             if self.shutdown.has_begun() {
                 self.echo.drain(now);
+            }
+            // Before the time is judged: what is there to be read has come in time.
+            if readable && self.reads() {
+                // A read that fills its space likely leaves more, which needs no waiting for.
+                readable = self.read(now)?;
             }
             self.echo.tick(now);
             if self.echo.end().is_some() {
@@ -85,23 +89,24 @@ impl Connection<'_> {
             if self.echo.unsent() > 0 && self.write(now)? {
                 continue;
             }
-            let reads = match self.echo.intake() {
-                Intake::Discard => true,
-                Intake::Echo(_) => self.echo.unsent() == 0, // one thing at a time
-                Intake::Pause | Intake::Done => false,
-            };
-            if reads && readable {
-                readable = self.read(now)?;
-                continue;
+            if !(readable && self.reads()) {
+                readable = self.wait()?;
             }
-            readable = self.wait(reads)?;
+        }
+    }
+
+    /// Whether to read: to discard, or to echo when everything before is sent. One thing at a time.
+    fn reads(&self) -> bool {
+        match self.echo.intake() {
+            Intake::Discard => true,
+            Intake::Echo(_) => self.echo.unsent() == 0,
+            Intake::Pause | Intake::Done => false,
         }
     }
 
     /// Sends some of what is released; false when the peer takes nothing now.
     fn write(&mut self, now: Duration) -> io::Result<bool> {
-        let unsent = usize::try_from(self.echo.unsent()).unwrap_or(usize::MAX);
-        let released = &self.buffer.pending()[..unsent];
+        let released = &self.buffer.pending()[..self.unsent()];
         let Some(n) = unless_interrupted((&self.stream).write(released))? else { return Ok(false) };
         debug!(peer = %self.peer, bytes = n, "echoed");
         self.buffer.discard(n);
@@ -111,11 +116,12 @@ impl Connection<'_> {
 
     /// Receives once; true when more is likely to be there.
     fn read(&mut self, now: Duration) -> io::Result<bool> {
-        let space = self.buffer.space(self.bound);
+        // What is discarded needs room beside what is not sent yet.
+        let unsent = self.unsent();
+        let space = self.buffer.space(self.bound.map(|held| held.saturating_add(unsent)));
         let room = space.len();
         let Some(n) = unless_interrupted((&self.stream).read(space))? else { return Ok(false) };
         self.buffer.filled(n).map_err(io::Error::other)?;
-        let unsent = usize::try_from(self.echo.unsent()).unwrap_or(usize::MAX);
         let held = &self.buffer.pending()[unsent..];
         if n == 0 {
             self.echo.peer_done(held, now);
@@ -125,13 +131,14 @@ impl Connection<'_> {
         debug!(peer = %self.peer, bytes = n, data = %escaped(data), "received");
         self.echo.received(held, n, now);
         if self.echo.intake() == Intake::Discard {
-            self.buffer.truncate(usize::try_from(self.echo.unsent()).unwrap_or(usize::MAX));
+            self.buffer.truncate(self.unsent());
         }
         Ok(n == room)
     }
 
     /// Waits for the socket, the shutdown, or the time for something; true when it can be read.
-    fn wait(&self, reads: bool) -> io::Result<bool> {
+    fn wait(&self) -> io::Result<bool> {
+        let reads = self.reads();
         let mut events = PollFlags::empty();
         events.set(PollFlags::IN, reads);
         events.set(PollFlags::OUT, self.echo.unsent() > 0);
@@ -144,6 +151,11 @@ impl Connection<'_> {
             [ready]
         };
         Ok(reads && ready)
+    }
+
+    /// How much of the buffer's front is released and not sent.
+    fn unsent(&self) -> usize {
+        usize::try_from(self.echo.unsent()).unwrap_or(usize::MAX)
     }
 
     fn now(&self) -> Duration {
