@@ -18,7 +18,7 @@ const MAX_SHOWN: usize = 64;
 /// `-v` and `-q`.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Verbosity {
-    /// Tell more: -v what happens on each connection, -vv the details
+    /// Tell what happens on each connection
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub verbose: u8,
     /// Tell errors only
@@ -43,15 +43,14 @@ pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGua
 
 impl Verbosity {
     /// Starts logging to stderr: errors with `-q`, else warnings and notices, with `-v` each
-    /// connection's story, with `-vv` everything.
+    /// connection's story, too.
     ///
     /// Colours only on a terminal, and not under `NO_COLOR`.
     pub fn init(self, format: LogFormat) -> LogGuard {
         let level = match self.verbose {
             _ if self.quiet => LevelFilter::ERROR,
             0 => LevelFilter::INFO,
-            1 => LevelFilter::DEBUG,
-            _ => LevelFilter::TRACE,
+            _ => LevelFilter::DEBUG,
         };
         let (writer, guard) = NonBlockingBuilder::default()
             .lossy(true)

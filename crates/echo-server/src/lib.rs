@@ -130,7 +130,8 @@ fn begin_on_signal(shutdown: &Arc<Shutdown>) -> io::Result<()> {
     thread::Builder::new().name("signals".into()).spawn(move || {
         for _ in signals.forever() {
             if shutdown.has_begun() {
-                error!("ended by a second signal");
+                // Not by the log, whose thread would not come to write it.
+                eprintln!("echo-server: ended by a second signal; connections were cut");
                 std::process::exit(i32::from(exit::FAILED));
             }
             info!("finishing connections; a second signal ends at once");
