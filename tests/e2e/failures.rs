@@ -195,20 +195,64 @@ fn a_privileged_port_is_said_with_a_way_out() {
 
 #[test]
 fn nobody_reading_the_announcement_is_no_error() {
-    let mut child = Command::new(server_path())
-        .args(["-l", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    drop(reader);
+    let child = Command::new(server_path())
+        .args(["--once", "-l", &free])
+        .stdout(writer)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    drop(child.stdout.take());
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, Signal::TERM).unwrap();
-    // Killed by the signal before it was handled, or done in order: never a panic.
+    // It does not say when it listens: ask until it does.
+    while !client(&[&free]).status.success() {}
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(matches!(output.status.code(), None | Some(0)), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stderr_that_cannot_be_written_changes_no_exit_code() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let code = |path: &str, args: &[&str]| {
+        let mut command = Command::new(path);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(full());
+        command.status().unwrap().code()
+    };
+    let server = Server::start(&[]);
+    assert_eq!(code(client_path(), &[&server.endpoint]), Some(0));
+    assert_eq!(code(client_path(), &["nowhere"]), Some(2));
+    assert_eq!(code(server_path(), &["--nope"]), Some(2));
+    assert_eq!(code(server_path(), &["-l", &server.endpoint]), Some(2));
+}
+
+#[test]
+fn an_empty_frame_that_does_not_come_back_is_missed() {
+    let swallow = serve_once(|mut stream| {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+    });
+    let output = client(&[&swallow, "--framing", "u32", "-m", ""]);
+    assert_said(&output, 1, &["0 bytes sent, 0 returned, 1 frames missing", "the peer closed"]);
+}
+
+#[test]
+fn a_peer_that_never_stops_sending_does_not_hold_the_client() {
+    let chargen = serve_once(|mut stream| while stream.write_all(b"0123456789").is_ok() {});
+    let output = client(&[&chargen, "-m", "0123456789"]);
+    assert_said(&output, 1, &["different: from offset ", " on, more returned than was sent"]);
+}
+
+#[test]
+fn frames_before_a_bad_input_come_back_before_the_error_is_said() {
+    let server = Server::start(&[]);
+    for _ in 0..5 {
+        let mut sending = client_to_nowhere();
+        sending.args([&server.endpoint, "--framing", "line", "--max-frame", "5", "-f", "-"]);
+        sending.write_stdin("12345\nabc\n123456\n");
+        sending.assert().code(2).stdout("12345\nabc\n").stderr(contains("frame 3 from stdin"));
+    }
 }
 
 #[test]

@@ -42,10 +42,8 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("NO_COLOR", "1");
         let mut child = command.spawn().expect("the server starts");
-        let mut announced = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut announced)
-            .expect("stdout is text");
+        let stdout = lines_of(child.stdout.take().expect("piped"));
+        let announced = stdout.recv_timeout(PATIENCE).unwrap_or_default();
         let endpoint = announced.trim_end().strip_prefix("listening on ").unwrap_or_else(|| {
             let mut log = String::new();
             let _ = child.stderr.take().expect("piped").read_to_string(&mut log);

@@ -96,9 +96,12 @@ fn exchange(command: &[&str], sent: &[u8]) -> Result<(), Failed> {
 /// Our client against their server.
 fn theirs(command: &[&str]) -> Result<(), Failed> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let server = start(command, &port.to_string())?;
+    let mut server = start(command, &port.to_string())?;
     // They do not say when they listen: ask until they do, or have ended.
     let output = loop {
+        if let Some(status) = server.try_wait()? {
+            return Err(format!("their server ended with {status}").into());
+        }
         let client = Command::new(env!("CARGO_BIN_EXE_echo-client-under-test"))
             .args(["-m", "to another implementation", &format!("127.0.0.1:{port}")])
             .output()?;

@@ -65,7 +65,7 @@ fn fuzz() -> anyhow::Result<()> {
 /// Builds with the oldest Rust that the manifests promise; `.ci/run` installs it.
 fn msrv() -> anyhow::Result<()> {
     let mut command = Command::new("rustup");
-    command.args(["run", tidy::MSRV, "cargo", "check", "--workspace"]);
+    command.args(["run", tidy::MSRV, "cargo", "check", "--workspace", "--all-targets"]);
     command.args(["--target-dir", "target/msrv"]);
     workspace::run(&mut command)
         .with_context(|| format!("is it installed? rustup toolchain install {}", tidy::MSRV))

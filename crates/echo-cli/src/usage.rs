@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, error::ErrorKind};
 
-use crate::exit;
+use crate::{exit, say};
 
 /// Parses a command line; its first word is the program.
 ///
@@ -19,15 +19,16 @@ pub fn parse<P: Parser>(words: impl IntoIterator<Item = OsString>) -> Result<P, 
             return exit::OK;
         }
         let name = P::command().get_name().to_owned();
-        eprintln!("{name}: {}; see '{name} --help'", one_line(&error.render().to_string()));
+        let said = one_line(&error.render().to_string());
+        say(format_args!("{name}: {said}; see '{name} --help'"));
         ExitCode::from(exit::USAGE)
     })
 }
 
 /// The message and tips of a rendered error, without the usage that follows them.
 fn one_line(rendered: &str) -> String {
-    let said = rendered.split("Usage:").next().unwrap_or_default();
-    let said = said.split("For more information").next().unwrap_or_default();
+    let said = rendered.split("\n\nUsage:").next().unwrap_or_default();
+    let said = said.split("\n\nFor more information").next().unwrap_or_default();
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
     line.strip_prefix("error: ").unwrap_or(&line).to_owned()
@@ -60,6 +61,7 @@ mod tests {
             "invalid value 'much' for '--max-frame <MAX_FRAME>': not a size; use bytes or a unit, \
              as in 512, 64KiB or 8MB"
         );
+        assert!(said(&["--max-frame", "Usage:"]).starts_with("invalid value 'Usage:' for"));
         assert_eq!(
             said(&["--max-frame"]),
             "a value is required for '--max-frame <MAX_FRAME>' but none was supplied"

@@ -46,6 +46,7 @@ pub(crate) fn with_command(words: impl IntoIterator<Item = OsString>) -> Vec<OsS
     let names_one = words.get(at).and_then(|word| word.to_str()).is_some_and(|word| {
         matches!(word, "help" | "-h" | "--help" | "-V" | "--version")
             || known.find_subcommand(word).is_some()
+            || word.starts_with("-v") && word.ends_with(['h', 'V'])
     });
     if !names_one {
         words.insert(at, "send".into());
@@ -102,6 +103,7 @@ mod tests {
             ("x send -v", "x send -v"),
             ("x --verbose send", "x --verbose send"),
             ("x --help", "x --help"),
+            ("x -vV", "x -vV"),
             ("x help send", "x help send"),
         ] {
             let words = with_command(typed.split(' ').map(OsString::from));

@@ -4,6 +4,7 @@
 //! args ──▶ one subcommand, one place ──▶ verdict ──▶ exit code
 //!              send/
 //! ```
+#![warn(clippy::print_stderr, reason = "it panics when stderr is closed or full; use `say`")]
 
 mod args;
 mod send;
@@ -11,7 +12,7 @@ mod target;
 
 use std::process::ExitCode;
 
-use echo_cli::{LogFormat, exit};
+use echo_cli::{LogFormat, exit, say};
 
 pub use send::{End, Mismatch, Verdict};
 pub use target::ConnectError;
@@ -33,14 +34,14 @@ pub fn main() -> ExitCode {
     match result {
         Ok(verdict) => {
             if !verdict.is_good() || !args.verbosity.quiet {
-                eprintln!("echo-client: {verdict}");
+                say(format_args!("echo-client: {verdict}"));
             }
             if verdict.is_good() { exit::OK } else { ExitCode::from(exit::FAILED) }
         }
         Err(error) => {
             let path = error.downcast_ref::<ConnectError>();
             let fix = path.map(|error| format!("; {}", error.fix()));
-            eprintln!("echo-client: {error:#}{}", fix.unwrap_or_default());
+            say(format_args!("echo-client: {error:#}{}", fix.unwrap_or_default()));
             ExitCode::from(if path.is_some() { exit::FAILED } else { exit::USAGE })
         }
     }

@@ -110,6 +110,11 @@ impl Buffer {
         Ok(())
     }
 
+    /// Gives memory back that what is pending does not need: before a wait that may be long.
+    pub fn shrink(&mut self) {
+        self.reclaim(0);
+    }
+
     /// Appends a copy of `bytes`.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.reclaim(bytes.len());

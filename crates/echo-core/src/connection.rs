@@ -153,7 +153,7 @@ impl<D: Decoder> EchoConnection<D> {
         }
         self.received += new as u64;
         self.last_input = now;
-        let released = self.whole_frames(held, now, D::decode);
+        let released = self.whole_frames(held, D::decode);
         self.release(released, now);
         released
     }
@@ -163,7 +163,7 @@ impl<D: Decoder> EchoConnection<D> {
     pub fn peer_done(&mut self, held: &[u8], now: Duration) -> usize {
         let mut released = 0;
         if self.input_closed.is_none() {
-            released = self.whole_frames(held, now, D::decode_eof);
+            released = self.whole_frames(held, D::decode_eof);
             self.release(released, now);
             self.input_closed.get_or_insert(Reason::PeerDone);
         }
@@ -196,8 +196,9 @@ impl<D: Decoder> EchoConnection<D> {
     }
 
     /// The write side was shut down.
-    pub fn fin_sent(&mut self) {
+    pub fn fin_sent(&mut self, now: Duration) {
         self.fin_sent = true;
+        self.close_by = now.checked_add(self.limits.drain_timeout);
         self.end_in_order();
     }
 
@@ -212,8 +213,8 @@ impl<D: Decoder> EchoConnection<D> {
         self.end.get_or_insert(End::Failed);
     }
 
-    /// Does what is due at `now`. Take in first what has arrived: input that waits to be received is
-    /// not late.
+    /// Does what is due at `now`. Before that, take in what has arrived and send what can be sent: a
+    /// peer is not late when we are.
     pub fn tick(&mut self, now: Duration) {
         let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
         if self.end.is_some() {
@@ -223,7 +224,7 @@ impl<D: Decoder> EchoConnection<D> {
             self.end = Some(End::Cut);
         } else if is_due(self.input_ends_at()) {
             let reason = if self.drain.is_some() { Reason::Drain } else { Reason::Idle };
-            self.close_input(reason, now);
+            self.input_closed = Some(reason);
         }
     }
 
@@ -263,7 +264,6 @@ impl<D: Decoder> EchoConnection<D> {
     fn whole_frames(
         &mut self,
         held: &[u8],
-        now: Duration,
         decode: impl Fn(&mut D, &[u8]) -> Result<Decoded, FrameError>,
     ) -> usize {
         let mut whole = 0;
@@ -275,7 +275,7 @@ impl<D: Decoder> EchoConnection<D> {
                 }
                 Ok(_) => return whole,
                 Err(error) => {
-                    self.close_input(Reason::Frame(error), now);
+                    self.input_closed.get_or_insert(Reason::Frame(error));
                     return whole;
                 }
             }
@@ -288,11 +288,6 @@ impl<D: Decoder> EchoConnection<D> {
         }
         self.released = self.received.min(self.released + n as u64);
         self.paused |= self.unsent() >= self.limits.high_water as u64;
-    }
-
-    fn close_input(&mut self, reason: Reason, now: Duration) {
-        self.input_closed.get_or_insert(reason);
-        self.close_by = now.checked_add(self.limits.drain_timeout);
     }
 
     fn end_in_order(&mut self) {
@@ -365,7 +360,7 @@ mod tests {
         echo.sent(2, secs(1));
         assert!(echo.owes_fin());
         assert_eq!(echo.end(), None);
-        echo.fin_sent();
+        echo.fin_sent(secs(1));
         assert_eq!((echo.end(), echo.reason()), (Some(End::InOrder), Some(Reason::PeerDone)));
         assert_eq!((echo.bytes_received(), echo.bytes_sent()), (5, 5));
     }
@@ -407,10 +402,24 @@ mod tests {
         assert_eq!(echo.bytes_discarded(), 5);
         echo.sent(5, secs(1));
         assert!(echo.owes_fin());
-        echo.fin_sent();
+        echo.fin_sent(secs(1));
         assert_eq!(echo.end(), None, "the peer has not said that it is done");
         echo.peer_done(b"", secs(2));
         assert_eq!(echo.end(), Some(End::InOrder));
+    }
+
+    #[test]
+    fn a_slow_peer_gets_all_the_good_frames_before_a_bad_one() {
+        let mut echo = lines();
+        assert_eq!(echo.received(b"good\nfar too long\n", 18, secs(1)), 5);
+        for second in 2..7 {
+            echo.tick(secs(second));
+            assert_eq!(echo.end(), None, "it reads, if slowly");
+            echo.sent(1, secs(second));
+        }
+        assert!(echo.owes_fin());
+        echo.fin_sent(secs(7));
+        assert_eq!(echo.wake_at(), Some(secs(9)));
     }
 
     #[test]
@@ -424,7 +433,7 @@ mod tests {
         echo.tick(secs(13));
         assert_eq!((echo.reason(), echo.intake()), (Some(Reason::Idle), Intake::Discard));
         assert!(echo.owes_fin());
-        echo.fin_sent();
+        echo.fin_sent(secs(13));
         assert_eq!(echo.wake_at(), Some(secs(15)), "as long as a drain may take");
         echo.tick(secs(15));
         assert_eq!((echo.end(), echo.wake_at()), (Some(End::Cut), None));
@@ -492,7 +501,7 @@ mod tests {
             echo.tick(now);
         }
         assert_eq!((now, echo.intake()), (secs(101), Intake::Discard));
-        echo.fin_sent();
+        echo.fin_sent(now);
         echo.tick(secs(102));
         assert_eq!(echo.end(), Some(End::Cut), "it never closed");
     }
@@ -505,7 +514,7 @@ mod tests {
         assert_eq!((echo.end(), echo.intake()), (Some(End::Failed), Intake::Done));
         assert!(!echo.owes_fin());
         echo.peer_done(b"", secs(1));
-        echo.fin_sent();
+        echo.fin_sent(secs(1));
         echo.tick(secs(1000));
         assert_eq!(echo.end(), Some(End::Failed));
     }

@@ -46,6 +46,7 @@ pub(crate) fn serve(
         buffer: Buffer::new(ECHO_READ_SIZE),
         accepted,
         shutdown,
+        bad_frame_told: false,
     };
     let failure = connection.run().err();
     Ok(connection.settle(failure))
@@ -61,6 +62,7 @@ struct Connection<'a> {
     bound: Option<usize>,
     accepted: Instant,
     shutdown: &'a Shutdown,
+    bad_frame_told: bool,
 }
 
 impl Connection<'_> {
@@ -69,28 +71,29 @@ impl Connection<'_> {
         let mut readable = false;
         loop {
             let now = self.now();
-            if self.shutdown.has_begun() {
+            let told = self.shutdown.has_begun();
+            if told {
                 self.echo.drain(now);
             }
-            // Before the time is judged: what is there to be read has come in time.
+            // Before the time is judged: what is there to be read, or can be written, is in time.
             if readable && self.reads() {
                 // A read that fills its space likely leaves more, which needs no waiting for.
                 readable = self.read(now)?;
             }
+            let stuck = self.echo.unsent() > 0 && !self.write(now)?;
             self.echo.tick(now);
             if self.echo.end().is_some() {
                 return Ok(());
             }
             if self.echo.owes_fin() {
                 self.stream.shutdown(Half::Write)?;
-                self.echo.fin_sent();
+                self.echo.fin_sent(now);
                 continue;
             }
-            if self.echo.unsent() > 0 && self.write(now)? {
-                continue;
-            }
-            if !(readable && self.reads()) {
-                readable = self.wait()?;
+            let goes_on = self.echo.unsent() > 0 && !stuck || readable && self.reads();
+            if !goes_on {
+                self.buffer.shrink();
+                readable = self.wait(told)?;
             }
         }
     }
@@ -107,7 +110,9 @@ impl Connection<'_> {
     /// Sends some of what is released; false when the peer takes nothing now.
     fn write(&mut self, now: Duration) -> io::Result<bool> {
         let released = &self.buffer.pending()[..self.unsent()];
-        let Some(n) = unless_interrupted((&self.stream).write(released))? else { return Ok(false) };
+        let Some(n) = unless_it_would_wait((&self.stream).write(released))? else {
+            return Ok(false);
+        };
         debug!(peer = %self.peer, bytes = n, "echoed");
         self.buffer.discard(n);
         self.echo.sent(n, now);
@@ -118,18 +123,25 @@ impl Connection<'_> {
     fn read(&mut self, now: Duration) -> io::Result<bool> {
         // What is discarded needs room beside what is not sent yet.
         let unsent = self.unsent();
+        let most = match self.echo.intake() {
+            Intake::Echo(n) => n,
+            _ => ECHO_READ_SIZE,
+        };
         let space = self.buffer.space(self.bound.map(|held| held.saturating_add(unsent)));
-        let room = space.len();
-        let Some(n) = unless_interrupted((&self.stream).read(space))? else { return Ok(false) };
+        let room = space.len().min(most);
+        let space = &mut space[..room];
+        let Some(n) = unless_it_would_wait((&self.stream).read(space))? else { return Ok(false) };
         self.buffer.filled(n).map_err(io::Error::other)?;
         let held = &self.buffer.pending()[unsent..];
         if n == 0 {
             self.echo.peer_done(held, now);
+            self.tell_bad_frame();
             return Ok(false);
         }
         let data = &held[held.len() - n..];
         debug!(peer = %self.peer, bytes = n, data = %escaped(data), "received");
         self.echo.received(held, n, now);
+        self.tell_bad_frame();
         if self.echo.intake() == Intake::Discard {
             self.buffer.truncate(self.unsent());
         }
@@ -137,20 +149,30 @@ impl Connection<'_> {
     }
 
     /// Waits for the socket, the shutdown, or the time for something; true when it can be read.
-    fn wait(&self) -> io::Result<bool> {
+    ///
+    /// A shutdown that the echo connection has not been `told` of ends the wait, so that it is.
+    fn wait(&self, told: bool) -> io::Result<bool> {
         let reads = self.reads();
         let mut events = PollFlags::empty();
         events.set(PollFlags::IN, reads);
         events.set(PollFlags::OUT, self.echo.unsent() > 0);
         let wake_at = self.echo.wake_at().and_then(|at| self.accepted.checked_add(at));
         let socket = (self.stream.as_fd(), events);
-        let [ready] = if self.shutdown.has_begun() {
+        let [ready] = if told {
             wait([socket], wake_at)?
         } else {
             let [ready, _] = wait([socket, (self.shutdown.as_fd(), PollFlags::IN)], wake_at)?;
             [ready]
         };
         Ok(reads && ready)
+    }
+
+    /// Says once why the input is at its end, if that is the peer's fault.
+    fn tell_bad_frame(&mut self) {
+        if let (Some(Reason::Frame(error)), false) = (self.echo.reason(), self.bad_frame_told) {
+            self.bad_frame_told = true;
+            info!(peer = %self.peer, %error, "ending the connection");
+        }
     }
 
     /// How much of the buffer's front is released and not sent.
@@ -169,26 +191,29 @@ impl Connection<'_> {
         }
         let peer = self.peer;
         let (received, echoed) = (self.echo.bytes_received(), self.echo.bytes_sent());
-        if let Some(Reason::Frame(error)) = self.echo.reason() {
-            info!(%peer, %error, "ended the connection");
-        }
-        let why = match (&failure, self.echo.end(), self.echo.reason()) {
-            (Some(error), ..) => error.to_string(),
-            (None, Some(End::Cut), _) => "cut: the peer does not read or close".to_owned(),
-            (None, _, Some(Reason::PeerDone)) => "the peer is done".to_owned(),
-            (None, _, Some(Reason::Idle)) => "idle".to_owned(),
-            (None, _, Some(Reason::Drain)) => "the server ends".to_owned(),
-            (None, _, Some(Reason::Frame(error))) => error.to_string(),
-            _ => "unknown".to_owned(),
+        let mut why = match (failure, self.echo.reason()) {
+            (Some(error), _) => error.to_string(),
+            (None, Some(Reason::PeerDone)) => "the peer is done".to_owned(),
+            (None, Some(Reason::Idle)) => "idle".to_owned(),
+            (None, Some(Reason::Drain)) => "the server ends".to_owned(),
+            (None, Some(Reason::Frame(error))) => error.to_string(),
+            (None, _) => "the peer does not read".to_owned(),
         };
+        let is_cut = self.echo.end() == Some(End::Cut);
+        if is_cut {
+            why.push_str("; cut, the peer did not finish in time");
+        }
         debug!(%peer, received, echoed, took = ?self.now(), why, "disconnected");
-        let cut = usize::from(self.echo.end() == Some(End::Cut) && self.shutdown.has_begun());
+        // Those that a shutdown has cut; others would have been, without one.
+        let is_late = self.shutdown.deadline().is_some_and(|deadline| deadline <= Instant::now());
+        let drained = self.echo.reason() == Some(Reason::Drain) || is_late;
+        let cut = usize::from(is_cut && drained);
         Summary { accepted: 1, cut, received, echoed }
     }
 }
 
 /// `None` when the call would have to wait, or was interrupted: either way, wait and try again.
-fn unless_interrupted(result: io::Result<usize>) -> io::Result<Option<usize>> {
+fn unless_it_would_wait(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(n) => Ok(Some(n)),
         Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {

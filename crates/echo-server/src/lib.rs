@@ -7,6 +7,7 @@
 //! ```
 //!
 //! An engine moves bytes; what is echoed, and when a connection is over, is decided in `echo-core`.
+#![warn(clippy::print_stderr, reason = "it panics when stderr is closed or full; use `say`")]
 
 mod args;
 mod config;
@@ -24,7 +25,7 @@ use std::{
 };
 
 use anyhow::Context;
-use echo_cli::{NoFrameLimit, exit};
+use echo_cli::{NoFrameLimit, exit, say};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
@@ -52,7 +53,7 @@ pub fn main() -> ExitCode {
         Ok(_) => ExitCode::from(exit::FAILED),
         Err(error) => {
             let fix = error.downcast_ref().map(|e: &BindError| format!("; {}", e.fix()));
-            eprintln!("echo-server: {error:#}{}", fix.unwrap_or_default());
+            say(format_args!("echo-server: {error:#}{}", fix.unwrap_or_default()));
             let usage = error.is::<BindError>() || error.is::<NoFrameLimit>();
             ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
         }
@@ -131,7 +132,7 @@ fn begin_on_signal(shutdown: &Arc<Shutdown>) -> io::Result<()> {
         for _ in signals.forever() {
             if shutdown.has_begun() {
                 // Not by the log, whose thread would not come to write it.
-                eprintln!("echo-server: ended by a second signal; connections were cut");
+                say(format_args!("echo-server: ended by a second signal; connections were cut"));
                 std::process::exit(i32::from(exit::FAILED));
             }
             info!("finishing connections; a second signal ends at once");

@@ -40,8 +40,8 @@ struct State {
 enum InputState {
     Open,
     AllSent,
-    /// The connection would not take more.
-    CutShort,
+    /// The connection would not take more, for this reason.
+    CutShort(String),
     /// Reading or encoding it failed.
     Failed(Option<anyhow::Error>),
 }
@@ -87,8 +87,8 @@ impl InFlight {
     }
 
     /// The connection would not take the rest of the input.
-    pub(super) fn cut_short(&self) {
-        self.end_input(InputState::CutShort);
+    pub(super) fn cut_short(&self, why: String) {
+        self.end_input(InputState::CutShort(why));
     }
 
     /// The rest of the input cannot be had, or not be sent in this framing.
@@ -146,7 +146,6 @@ impl InFlight {
         state.mismatch = state.mismatch.or(differs).or(uneven);
         state.bytes.drain(..due_len);
         state.returned += payload.len() as u64;
-        state.progress = Instant::now();
         self.changed.notify_all();
     }
 
@@ -160,15 +159,32 @@ impl InFlight {
         }
         match state.input {
             InputState::Open => None, // the input pauses
+            // More than was sent: no use in waiting for the end of that.
+            _ if matches!(state.mismatch, Some(Mismatch::NotSent { .. })) => Some(End::AllReturned),
             _ => (waited >= extra_wait).then_some(End::AllReturned),
+        }
+    }
+
+    /// Bytes came back, a whole frame or not.
+    pub(super) fn came_back(&self) {
+        let mut state = self.state();
+        // Once all is back, the wait for the peer to close is on, whatever else it sends.
+        if !state.is_empty() {
+            state.progress = Instant::now();
         }
     }
 
     pub(super) fn verdict(&self, end: End, elapsed: Duration) -> Verdict {
         let state = self.state();
+        let end = match (&state.input, end) {
+            // Our write has seen why, so a read has seen no more than the end.
+            (InputState::CutShort(why), End::PeerClosed) => End::Failed(why.clone()),
+            (_, end) => end,
+        };
         Verdict {
             sent: state.sent,
             returned: state.returned,
+            missing_frames: state.frames.as_ref().map_or(0, VecDeque::len),
             mismatch: state.mismatch,
             all_sent: matches!(state.input, InputState::AllSent),
             end,
@@ -228,6 +244,15 @@ mod tests {
         let in_flight = in_flight(false, &[b"hel", b"", b"lo wor", b"ld"]);
         assert_eq!(mismatch(&in_flight, &[b"h", b"ello w", b"orld"]), None);
         assert!(in_flight.verdict(End::PeerClosed, Duration::ZERO).is_identical());
+    }
+
+    #[test]
+    fn an_empty_frame_that_does_not_come_back_is_missed() {
+        let in_flight = in_flight(true, &[b"abc", b"", b""]);
+        in_flight.compare(b"abc");
+        let verdict = in_flight.verdict(End::PeerClosed, Duration::ZERO);
+        assert!(!verdict.is_identical() && !verdict.is_good());
+        assert!(verdict.to_string().contains("3 bytes sent, 3 returned, 2 frames missing"));
     }
 
     #[test]

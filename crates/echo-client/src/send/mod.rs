@@ -15,7 +15,7 @@ mod verdict;
 
 use std::{
     error::Error,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal, Read, Write},
     net::{Shutdown, TcpStream},
     sync::{
         Arc,
@@ -26,7 +26,7 @@ use std::{
 };
 
 use anyhow::Context;
-use echo_cli::escaped;
+use echo_cli::{escaped, say};
 use echo_core::{Codec, Framing, Receiver, RecvError, SendError, Sender};
 use signal_hook::{consts::SIGINT, iterator::Signals};
 use tracing::debug;
@@ -89,47 +89,45 @@ impl Exchange {
     /// Sends the whole input, then says that it was all.
     fn send(&self, mut input: Input, codec: Codec) {
         match self.send_all(&mut input, codec) {
-            Ok(true) => {
+            Ok(()) => {
                 self.in_flight.all_sent();
                 let _ = self.stream.shutdown(Shutdown::Write);
             }
-            // The receiving side sees why, and what had come back before.
-            Ok(false) => self.in_flight.cut_short(),
-            Err(error) => {
+            Err(Unsent::Connection(why)) => self.in_flight.cut_short(why),
+            // What was sent before is still due.
+            Err(Unsent::Input(error)) => {
                 self.in_flight.fail(error);
-                let _ = self.stream.shutdown(Shutdown::Both);
+                let _ = self.stream.shutdown(Shutdown::Write);
             }
         }
     }
 
-    /// False when the connection would not take it all; an error when the input is at fault.
-    fn send_all(&self, input: &mut Input, codec: Codec) -> anyhow::Result<bool> {
+    fn send_all(&self, input: &mut Input, codec: Codec) -> Result<(), Unsent> {
         let mut sender = Sender::new(&self.stream, codec);
-        while let Some(payload) = input.next()? {
+        while let Some(payload) = input.next().map_err(Unsent::Input)? {
             // First, so that what comes back always finds what it is compared with.
             if !self.in_flight.push(payload) {
-                return Ok(false);
+                return Err(Unsent::Connection("given up".to_owned()));
             }
             match sender.send(payload) {
                 Ok(()) => debug!(bytes = payload.len(), data = %escaped(payload), "sent"),
                 Err(SendError::Encode(error)) => {
-                    return Err(error)
-                        .with_context(|| format!("cannot send {}", input.last_piece()));
+                    let error = anyhow::Error::new(error);
+                    let what = format!("cannot send {}", input.last_piece());
+                    return Err(Unsent::Input(error.context(what)));
                 }
-                Err(error) => {
-                    debug!(error = %innermost(&error), "cannot send");
-                    return Ok(false);
-                }
+                Err(error) => return Err(Unsent::Connection(innermost(&error))),
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Receives until everything is back, the peer closes, or nothing comes for `timeout`.
     fn receive(&self, codec: Codec, timeout: Duration) -> anyhow::Result<End> {
         self.stream.set_read_timeout(Some(TICK)).context("cannot set a timeout")?;
         let mut output = Output::new(&codec);
-        let mut receiver = Receiver::with_read_size(&self.stream, codec, READ_SIZE);
+        let reader = Watched { stream: &self.stream, in_flight: &self.in_flight };
+        let mut receiver = Receiver::with_read_size(reader, codec, READ_SIZE);
         let end = loop {
             match receiver.recv() {
                 Ok(Some(payload)) => {
@@ -143,17 +141,41 @@ impl Exchange {
                     self.in_flight.input_ends_within(SENDER_GRACE);
                     break End::PeerClosed;
                 }
-                Err(RecvError::TimedOut) => {
-                    if let Some(end) = self.in_flight.patience(timeout, EXTRA_WAIT) {
-                        break end;
-                    }
-                }
+                Err(RecvError::TimedOut) => {}
                 Err(error) => break End::Failed(innermost(&error)),
+            }
+            // Also of a peer that never pauses.
+            if let Some(end) = self.in_flight.patience(timeout, EXTRA_WAIT) {
+                break end;
             }
         };
         output.finish();
         let interrupted = self.interrupted.load(Ordering::SeqCst);
         Ok(if interrupted { End::Interrupted } else { end })
+    }
+}
+
+/// Why not all of the input was sent.
+enum Unsent {
+    /// The connection would not take it.
+    Connection(String),
+    /// It cannot be had, or not be sent in this framing.
+    Input(anyhow::Error),
+}
+
+/// The socket; each byte that it brings shows that the path is alive.
+struct Watched<'a> {
+    stream: &'a TcpStream,
+    in_flight: &'a InFlight,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.stream.read(buf)?;
+        if n > 0 {
+            self.in_flight.came_back();
+        }
+        Ok(n)
     }
 }
 
@@ -193,7 +215,7 @@ impl Output {
     /// Keeps the verdict off the last line of text on a terminal.
     fn finish(&self) {
         if self.ends_mid_line && self.stdout.is_terminal() && io::stderr().is_terminal() {
-            eprintln!();
+            say(format_args!(""));
         }
     }
 }

@@ -9,6 +9,8 @@ pub struct Verdict {
     pub sent: u64,
     /// Payload bytes that came back.
     pub returned: u64,
+    /// Frames that were sent and did not come back; empty ones count, too. 0 without framing.
+    pub missing_frames: usize,
     /// The first place where they differ.
     pub mismatch: Option<Mismatch>,
     /// The whole input was sent.
@@ -71,8 +73,7 @@ impl Verdict {
     #[must_use]
     pub fn is_identical(&self) -> bool {
         self.all_sent
-            && self.mismatch.is_none()
-            && self.returned == self.sent
+            && self.all_due_is_back()
             && !matches!(self.end, End::Failed(_) | End::TimedOut(_))
     }
 
@@ -80,12 +81,14 @@ impl Verdict {
     /// as it came.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        let all_due_is_back = self.returned == self.sent && self.mismatch.is_none();
         match self.end {
-            End::OutputClosed => self.mismatch.is_none(),
-            End::Interrupted => all_due_is_back,
+            End::OutputClosed | End::Interrupted => self.mismatch.is_none(),
             _ => self.is_identical(),
         }
+    }
+
+    fn all_due_is_back(&self) -> bool {
+        self.mismatch.is_none() && self.returned == self.sent && self.missing_frames == 0
     }
 }
 
@@ -111,25 +114,26 @@ impl fmt::Display for Verdict {
                 f,
                 "different: at offset {offset}, a frame of {sent} bytes returned as one of {returned}"
             )?,
-            None if self.is_good() || returned == sent => {
+            None if self.is_good() || self.all_due_is_back() => {
                 write!(f, "unfinished: identical up to offset {returned}")?;
             }
             None => write!(f, "incomplete: identical up to offset {returned}, then nothing")?,
+        }
+        write!(f, "; {sent} bytes sent, {returned} returned")?;
+        if self.missing_frames > 0 {
+            write!(f, ", {} frames missing", self.missing_frames)?;
         }
         let why = match &self.end {
             End::PeerClosed if self.all_sent => "the peer closed",
             End::PeerClosed => "the peer closed before the input ended",
             End::AllReturned => "the peer keeps the connection open",
             End::TimedOut(timeout) => {
-                return write!(
-                    f,
-                    "; {sent} bytes sent, {returned} returned; nothing came for {timeout:?}"
-                );
+                return write!(f, "; nothing came for {timeout:?}");
             }
             End::Failed(why) => why,
             End::OutputClosed => "our output was closed",
             End::Interrupted => "interrupted",
         };
-        write!(f, "; {sent} bytes sent, {returned} returned; {why}")
+        write!(f, "; {why}")
     }
 }

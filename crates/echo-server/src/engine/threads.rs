@@ -83,7 +83,8 @@ struct Slot(Arc<Open>);
 
 /// What an attempt to accept has led to.
 enum Accepted {
-    Connection,
+    /// A connection, or one that was gone by then: there may be more.
+    GoOn,
     NoneWaiting,
     Overload,
 }
@@ -97,14 +98,8 @@ impl Engine {
                 }
             }
         }
-        if !self.config.once {
-            // Who is in the backlog has been told by the kernel that we are here.
-            for listener in &listeners {
-                while self.has_room() && matches!(self.accept(listener), Accepted::Connection) {}
-            }
-        }
-        drop(listeners);
-        self.drain()
+        let backlog = if self.config.once { Vec::new() } else { listeners };
+        self.drain(backlog)
     }
 
     fn is_done_accepting(&self) -> bool {
@@ -139,20 +134,22 @@ impl Engine {
     fn accept(&mut self, listener: &Listener) -> Accepted {
         let error = match listener.tcp.accept() {
             Ok((stream, peer)) => match self.start(stream, peer) {
-                Ok(()) => return Accepted::Connection,
+                Ok(()) => return Accepted::GoOn,
                 Err(error) => error,
             },
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => return Accepted::NoneWaiting,
                 // The peer gave up while it waited, or a signal came: nobody's loss.
                 io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {
-                    return Accepted::Connection;
+                    return Accepted::GoOn;
                 }
                 _ => error,
             },
         };
         // No descriptor, no memory, no thread, or something unheard of: it may pass.
         self.overload.begin(&error);
+        // The slot of a connection that had no thread has rung; that ends no overload.
+        self.open.ended.silence();
         Accepted::Overload
     }
 
@@ -174,27 +171,43 @@ impl Engine {
     }
 
     /// Waits for the connections to end, to the deadline once a shutdown has begun.
-    fn drain(self) -> io::Result<Summary> {
+    ///
+    /// Who is in the backlog has been told by the kernel that we are here: they are served, too.
+    fn drain(mut self, mut backlog: Vec<Listener>) -> io::Result<Summary> {
         loop {
+            backlog.retain(|listener| !self.take_backlog(listener));
             let (open, mut summary) = {
                 let counts = self.open.counts();
                 (counts.open, counts.ended)
             };
             let deadline = self.shutdown.deadline();
             let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if open == 0 || is_over {
+            if is_over && !backlog.is_empty() {
+                warn!("connections in the backlog were not served in time");
+            }
+            if is_over || open == 0 && backlog.is_empty() {
                 summary.accepted = self.accepted;
                 summary.cut += open;
                 return Ok(summary);
             }
             let ended = (self.open.ended.as_fd(), PollFlags::IN);
-            if deadline.is_some() {
-                wait([ended], deadline)?;
+            if self.shutdown.has_begun() {
+                wait([ended], [deadline, self.overload.pause()].into_iter().flatten().min())?;
             } else {
                 wait([ended, (self.shutdown.as_fd(), PollFlags::IN)], None)?;
             }
             self.open.ended.silence();
         }
+    }
+
+    /// Accepts who waits; false when some may be left, for want of room.
+    fn take_backlog(&mut self, listener: &Listener) -> bool {
+        while self.overload.pause().is_none() && self.has_room() {
+            if matches!(self.accept(listener), Accepted::NoneWaiting) {
+                return true;
+            }
+        }
+        false
     }
 }
 
