@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::{
     hostile::{reset, serve_once},
-    support::{Server, client_path, client_to_nowhere, noise, server_path},
+    support::{Server, client_path, client_to_nowhere, noise, output_of, server_path},
 };
 
 /// One line that names cause and fix, and the exit code.
@@ -51,7 +51,7 @@ fn a_server_killed_mid_stream_is_noticed_with_the_offset() {
     server.signal(Signal::KILL);
     let mut rest = Vec::new();
     stdout.read_to_end(&mut rest).unwrap();
-    let output = sending.wait_with_output().unwrap();
+    let output = output_of(sending);
     let _ = endless.kill();
     let _ = endless.wait();
     let offset = seen.len() + rest.len();
@@ -206,7 +206,7 @@ fn nobody_reading_the_announcement_is_no_error() {
         .unwrap();
     // It does not say when it listens: ask until it does.
     while !client(&[&free]).status.success() {}
-    let output = child.wait_with_output().unwrap();
+    let output = output_of(child);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
 }

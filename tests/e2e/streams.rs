@@ -9,7 +9,7 @@ use std::{
 
 use predicates::str::contains;
 
-use crate::support::{Server, client, client_path, noise};
+use crate::support::{Server, client, client_path, noise, output_of};
 
 #[test]
 fn sixty_four_mebibytes_through_a_pipe_come_back_the_same() {
@@ -82,7 +82,7 @@ fn a_closed_stdout_ends_an_endless_stream_without_an_error() {
     let mut stdout = sending.stdout.take().unwrap();
     stdout.read_exact(&mut first).unwrap();
     drop(stdout);
-    let output = sending.wait_with_output().unwrap();
+    let output = output_of(sending);
     let _ = endless.kill();
     let _ = endless.wait();
     assert_eq!(&first, b"y\n");
@@ -119,7 +119,7 @@ fn an_interrupt_ends_with_a_summary() {
     assert_eq!(&back, b"typed\n", "an answer comes while the input is open");
     let pid = rustix::process::Pid::from_child(&sending);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let output = sending.wait_with_output().unwrap();
+    let output = output_of(sending);
     drop(stdin);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(

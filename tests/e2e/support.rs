@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpStream},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -146,6 +146,18 @@ pub(crate) fn server_path() -> &'static str {
 
 pub(crate) fn client_path() -> &'static str {
     env!("CARGO_BIN_EXE_echo-client-under-test")
+}
+
+/// What a child has said when it has ended, which it has to do by itself.
+pub(crate) fn output_of(child: Child) -> Output {
+    let pid = Pid::from_child(&child);
+    let (ended, output) = mpsc::channel();
+    thread::spawn(move || ended.send(child.wait_with_output()));
+    let output = output.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        let _ = kill_process(pid, Signal::KILL);
+        panic!("the child does not end")
+    });
+    output.expect("it was our child")
 }
 
 /// Bytes without a pattern that a defect could repeat unseen (xorshift, Marsaglia 2003).
