@@ -71,22 +71,41 @@ fn load(stream: TcpStream, seed: usize, busy: &mpsc::Sender<()>) -> u64 {
     })
 }
 
+/// A connection that the server has accepted and answered on.
+fn served(server: &Server) -> TcpStream {
+    let mut stream = server.connect();
+    stream.write_all(b"x").expect("the server takes it");
+    stream.read_exact(&mut [0]).expect("and sends it back");
+    stream
+}
+
+/// Connections, accepted or not, on which a message is on its way.
+fn greeters(server: &Server, count: usize) -> Vec<TcpStream> {
+    let streams: Vec<TcpStream> = (0..count).map(|_| server.connect()).collect();
+    for mut stream in &streams {
+        stream.write_all(b"hello").expect("the kernel takes it");
+    }
+    streams
+}
+
+/// Each gets its message back, then the end.
+fn assert_greeted(streams: Vec<TcpStream>) {
+    for mut stream in streams {
+        let mut back = Vec::new();
+        stream.read_to_end(&mut back).expect("an orderly end, no reset");
+        assert_eq!(back, b"hello");
+    }
+}
+
 #[test]
 fn who_waits_in_the_backlog_is_served_before_the_end() {
     let server = Server::start(&["--drain-timeout", "20s"]);
     // While the server stands still, the kernel takes connections and messages for it.
     server.signal(Signal::STOP);
-    let waiting: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
-    for mut stream in &waiting {
-        stream.write_all(b"hello").unwrap();
-    }
+    let waiting = greeters(&server, 20);
     server.signal(Signal::TERM);
     server.signal(Signal::CONT);
-    for mut stream in waiting {
-        let mut back = Vec::new();
-        stream.read_to_end(&mut back).unwrap();
-        assert_eq!(back, b"hello");
-    }
+    assert_greeted(waiting);
     let ended = server.wait();
     assert!(ended.status.success(), "{}", ended.log);
     assert_eq!(ended.count("connections"), 20);
@@ -95,20 +114,11 @@ fn who_waits_in_the_backlog_is_served_before_the_end() {
 #[test]
 fn who_waits_at_the_connection_limit_is_served_before_the_end_too() {
     let server = Server::start(&["--drain-timeout", "20s", "--max-connections", "1"]);
-    let mut first = server.connect();
-    first.write_all(b"x").unwrap();
-    first.read_exact(&mut [0]).unwrap();
-    let waiting: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
-    for mut stream in &waiting {
-        stream.write_all(b"hello").unwrap();
-    }
+    let first = served(&server);
+    let waiting = greeters(&server, 3);
     server.signal(Signal::TERM);
     drop(first);
-    for mut stream in waiting {
-        let mut back = Vec::new();
-        stream.read_to_end(&mut back).unwrap();
-        assert_eq!(back, b"hello");
-    }
+    assert_greeted(waiting);
     let ended = server.wait();
     assert!(ended.status.success(), "{}", ended.log);
     assert_eq!(ended.count("connections"), 4);
@@ -121,9 +131,7 @@ fn a_second_signal_ends_a_server_that_nobody_listens_to() {
     let line = "exec \"$0\" --listen 127.0.0.1:0 --drain-timeout 1h 2>/dev/full";
     command.args(["-c", line, crate::support::server_path()]);
     let server = Server::spawn(command);
-    let mut stays = server.connect();
-    stays.write_all(b"x").unwrap();
-    stays.read_exact(&mut [0]).unwrap();
+    let mut stays = served(&server);
     server.signal(Signal::TERM);
     // The first signal is heard when the connection is told that the server ends.
     assert_eq!(stays.read(&mut [0]).unwrap(), 0);
@@ -134,9 +142,7 @@ fn a_second_signal_ends_a_server_that_nobody_listens_to() {
 #[test]
 fn an_idle_connection_does_not_hold_up_the_end() {
     let server = Server::start(&["--drain-timeout", "60s"]);
-    let mut idle = server.connect();
-    idle.write_all(b"x").unwrap();
-    idle.read_exact(&mut [0]).unwrap();
+    let mut idle = served(&server);
     let start = Instant::now();
     server.signal(Signal::INT);
     let mut rest = Vec::new();
@@ -149,9 +155,7 @@ fn an_idle_connection_does_not_hold_up_the_end() {
 #[test]
 fn a_peer_that_does_not_finish_is_cut_and_counted() {
     let server = Server::start(&["--drain-timeout", "200ms"]);
-    let mut stays = server.connect();
-    stays.write_all(b"x").unwrap();
-    stays.read_exact(&mut [0]).unwrap();
+    let stays = served(&server);
     let ended = server.stop();
     drop(stays);
     assert_eq!(ended.status.code(), Some(1));
@@ -162,9 +166,7 @@ fn a_peer_that_does_not_finish_is_cut_and_counted() {
 #[test]
 fn a_second_signal_ends_at_once() {
     let server = Server::start(&["--drain-timeout", "1h"]);
-    let mut stays = server.connect();
-    stays.write_all(b"x").unwrap();
-    stays.read_exact(&mut [0]).unwrap();
+    let _stays = served(&server);
     server.signal(Signal::TERM);
     server.wait_for_log("a second signal ends at once");
     server.signal(Signal::INT);

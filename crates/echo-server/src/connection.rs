@@ -46,7 +46,6 @@ pub(crate) fn serve(
         buffer: Buffer::new(ECHO_READ_SIZE),
         accepted,
         shutdown,
-        bad_frame_told: false,
     };
     let failure = connection.run().err();
     Ok(connection.settle(failure))
@@ -62,7 +61,6 @@ struct Connection<'a> {
     bound: Option<usize>,
     accepted: Instant,
     shutdown: &'a Shutdown,
-    bad_frame_told: bool,
 }
 
 impl Connection<'_> {
@@ -123,9 +121,9 @@ impl Connection<'_> {
     fn read(&mut self, now: Duration) -> io::Result<bool> {
         // What is discarded needs room beside what is not sent yet.
         let unsent = self.unsent();
-        let most = match self.echo.intake() {
-            Intake::Echo(n) => n,
-            _ => ECHO_READ_SIZE,
+        let (echoes, most) = match self.echo.intake() {
+            Intake::Echo(n) => (true, n),
+            _ => (false, ECHO_READ_SIZE),
         };
         let space = self.buffer.space(self.bound.map(|held| held.saturating_add(unsent)));
         let room = space.len().min(most);
@@ -135,13 +133,14 @@ impl Connection<'_> {
         let held = &self.buffer.pending()[unsent..];
         if n == 0 {
             self.echo.peer_done(held, now);
-            self.tell_bad_frame();
-            return Ok(false);
+        } else {
+            let data = &held[held.len() - n..];
+            debug!(peer = %self.peer, bytes = n, data = %escaped(data), "received");
+            self.echo.received(held, n, now);
         }
-        let data = &held[held.len() - n..];
-        debug!(peer = %self.peer, bytes = n, data = %escaped(data), "received");
-        self.echo.received(held, n, now);
-        self.tell_bad_frame();
+        if let (true, Some(Reason::Frame(error))) = (echoes, self.echo.reason()) {
+            info!(peer = %self.peer, %error, "ending the connection"); // this read has shown it
+        }
         if self.echo.intake() == Intake::Discard {
             self.buffer.truncate(self.unsent());
         }
@@ -165,14 +164,6 @@ impl Connection<'_> {
             [ready]
         };
         Ok(reads && ready)
-    }
-
-    /// Says once why the input is at its end, if that is the peer's fault.
-    fn tell_bad_frame(&mut self) {
-        if let (Some(Reason::Frame(error)), false) = (self.echo.reason(), self.bad_frame_told) {
-            self.bad_frame_told = true;
-            info!(peer = %self.peer, %error, "ending the connection");
-        }
     }
 
     /// How much of the buffer's front is released and not sent.

@@ -10,7 +10,7 @@ use super::{End, Mismatch, Verdict};
 
 /// Payload bytes in flight; at this bound sending waits for receiving. Far more than the buffers of
 /// any path hold, so only a service that stores everything before it answers ever gets there.
-pub(super) const MAX_IN_FLIGHT: usize = 64 << 20;
+const MAX_IN_FLIGHT: usize = 64 << 20;
 
 /// Filled by the sending thread, compared and emptied by the receiving one.
 #[derive(Debug)]
@@ -97,12 +97,10 @@ impl InFlight {
     }
 
     /// Gives the sending thread a moment to notice what the receiving one has: that it is over.
-    /// Returns whether it has.
-    pub(super) fn input_ends_within(&self, grace: Duration) -> bool {
+    pub(super) fn wait_for_input_end(&self, grace: Duration) {
         let is_open = |state: &mut State| matches!(state.input, InputState::Open);
-        let waited = self.changed.wait_timeout_while(self.state(), grace, is_open);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !matches!(state.input, InputState::Open)
+        // Noticed or not, the verdict looks at the state.
+        let _ = self.changed.wait_timeout_while(self.state(), grace, is_open);
     }
 
     pub(super) fn take_error(&self) -> Option<anyhow::Error> {

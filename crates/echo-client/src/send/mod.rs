@@ -138,7 +138,7 @@ impl Exchange {
                     }
                 }
                 Ok(None) => {
-                    self.in_flight.input_ends_within(SENDER_GRACE);
+                    self.in_flight.wait_for_input_end(SENDER_GRACE);
                     break End::PeerClosed;
                 }
                 Err(RecvError::TimedOut) => {}

@@ -173,59 +173,40 @@ pub trait Encoder {
     }
 }
 
-impl<D: Decoder + ?Sized> Decoder for &mut D {
-    fn decode(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
-        (**self).decode(src)
-    }
+/// A pointer to a decoder is one. Every method is handed on: a default in its place would forget
+/// what the decoder itself remembers.
+macro_rules! decoder_behind {
+    ($($pointer:ty),*) => {$(
+        impl<D: Decoder + ?Sized> Decoder for $pointer {
+            fn decode(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+                (**self).decode(src)
+            }
 
-    #[inline(always)]
-    fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
-        (**self).decode_whole(src)
-    }
+            #[inline(always)]
+            fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
+                (**self).decode_whole(src)
+            }
 
-    fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
-        (**self).decode_eof(src)
-    }
+            fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
+                (**self).decode_eof(src)
+            }
 
-    fn resume_at(&mut self, offset: u64) {
-        (**self).resume_at(offset);
-    }
+            fn resume_at(&mut self, offset: u64) {
+                (**self).resume_at(offset);
+            }
 
-    fn is_skipping(&self) -> bool {
-        (**self).is_skipping()
-    }
+            fn is_skipping(&self) -> bool {
+                (**self).is_skipping()
+            }
 
-    fn max_buffered(&self) -> Option<usize> {
-        (**self).max_buffered()
-    }
+            fn max_buffered(&self) -> Option<usize> {
+                (**self).max_buffered()
+            }
+        }
+    )*};
 }
 
-impl<D: Decoder + ?Sized> Decoder for Box<D> {
-    fn decode(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
-        (**self).decode(src)
-    }
-
-    #[inline(always)]
-    fn decode_whole(&mut self, src: &[u8]) -> Option<Span> {
-        (**self).decode_whole(src)
-    }
-
-    fn decode_eof(&mut self, src: &[u8]) -> Result<Decoded, FrameError> {
-        (**self).decode_eof(src)
-    }
-
-    fn resume_at(&mut self, offset: u64) {
-        (**self).resume_at(offset);
-    }
-
-    fn is_skipping(&self) -> bool {
-        (**self).is_skipping()
-    }
-
-    fn max_buffered(&self) -> Option<usize> {
-        (**self).max_buffered()
-    }
-}
+decoder_behind!(&mut D, Box<D>);
 
 /// The limit check that every encoder shares.
 fn check_limit(payload: &[u8], max: usize) -> Result<(), EncodeError> {

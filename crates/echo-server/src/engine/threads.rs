@@ -148,24 +148,23 @@ impl Engine {
         };
         // No descriptor, no memory, no thread, or something unheard of: it may pass.
         self.overload.begin(&error);
-        // The slot of a connection that had no thread has rung; that ends no overload.
-        self.open.ended.silence();
         Accepted::Overload
     }
 
     fn start(&mut self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let slot = Slot::take(&self.open);
         let (config, shutdown) = (Arc::clone(&self.config), Arc::clone(&self.shutdown));
-        thread::Builder::new().name("connection".into()).stack_size(STACK_SIZE).spawn(
-            move || {
-                match connection::serve(stream, peer, &config, &shutdown) {
-                    Ok(ended) => slot.settle(&ended),
-                    Err(error) => warn!(%peer, %error, "cannot set up the connection"),
-                }
-                // Last, when the socket is closed: who waits for the slot may need its descriptor.
-                drop(slot);
-            },
-        )?;
+        let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_SIZE);
+        let started = thread.spawn(move || {
+            match connection::serve(stream, peer, &config, &shutdown) {
+                Ok(ended) => slot.settle(&ended),
+                Err(error) => warn!(%peer, %error, "cannot set up the connection"),
+            }
+            // Last, when the socket is closed: who waits for the slot may need its descriptor.
+            drop(slot);
+        });
+        // The slot of a connection that got no thread has rung; that ends no overload.
+        started.inspect_err(|_| self.open.ended.silence())?;
         self.accepted += 1;
         Ok(())
     }
