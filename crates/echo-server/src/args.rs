@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::Parser;
 use echo_cli::{Endpoint, FramingArgs, LogFormat, Verbosity};
 
+use crate::EngineChoice;
+
 /// Send back whatever comes in, byte for byte (RFC 862).
 ///
 /// Prints one line per endpoint on stdout once it is bound; logs go to stderr. Ends on SIGTERM or
@@ -16,6 +18,14 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "ENDPOINT", default_value = "tcp://127.0.0.1:65432")]
     pub(crate) listen: Vec<Endpoint>,
 
+    /// What moves the bytes
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub(crate) engine: EngineChoice,
+
+    /// Workers of the epoll and uring engines, with listeners of their own [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) workers: Option<u16>,
+
     #[command(flatten)]
     pub(crate) framing: FramingArgs,
 
@@ -23,9 +33,21 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
 
+    /// Connections served at once for one IPv4 address or IPv6 /64; more are closed at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_per_peer: Option<u32>,
+
     /// End a connection on which nothing moves for so long; 0s never does
     #[arg(long, value_name = "DUR", default_value = "5m", value_parser = echo_cli::duration)]
     pub(crate) idle_timeout: Duration,
+
+    /// Cut a connection whose peer reads nothing for so long while we have bytes for it; 0s never does
+    #[arg(long, value_name = "DUR", default_value = "5m", value_parser = echo_cli::duration)]
+    pub(crate) stall_timeout: Duration,
+
+    /// Poll so long for more work before sleeping: less delay, for CPU time; 0s sleeps at once
+    #[arg(long, value_name = "DUR", default_value = "0s", value_parser = echo_cli::duration)]
+    pub(crate) spin: Duration,
 
     /// How long connections may take to finish when we end
     #[arg(long, value_name = "DUR", default_value = "5s", value_parser = echo_cli::duration)]

@@ -1,7 +1,7 @@
 //! An echo service (RFC 862) that can be left running.
 //!
 //! ```text
-//! args ──▶ config ──▶ Server::bind ──▶ listening on ... ──▶ engine ──▶ Connection ──▶ echo-core
+//! args ──▶ config ──▶ Server::bind ──▶ listening on ... ──▶ engine ──▶ Session ──▶ echo-core
 //!                                                             ▲
 //!                                            signals ──▶ Shutdown
 //! ```
@@ -9,11 +9,16 @@
 //! An engine moves bytes; what is echoed, and when a connection is over, is decided in `echo-core`.
 #![warn(clippy::print_stderr, reason = "it panics when stderr is closed or full; use `say`")]
 
+mod acceptor;
+mod admission;
 mod args;
 mod config;
-mod connection;
 mod engine;
 mod listener;
+mod overload;
+mod peer;
+mod service;
+mod session;
 mod shutdown;
 mod wait;
 
@@ -33,12 +38,14 @@ use signal_hook::{
 use tracing::{error, info};
 
 pub use config::Config;
-pub use engine::Summary;
+pub use engine::{EngineChoice, Summary};
 pub use listener::BindError;
 pub use shutdown::Shutdown;
 
 use args::Args;
+use engine::Engine;
 use listener::Listener;
+use service::Service;
 
 /// The `echo-server` command.
 #[must_use]
@@ -65,8 +72,10 @@ pub fn main() -> ExitCode {
 /// A server whose endpoints are bound.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<Listener>,
-    config: Arc<Config>,
+    engine: Engine,
+    /// Of each worker, one for each endpoint.
+    workers: Vec<Vec<Listener>>,
+    config: Config,
 }
 
 impl Server {
@@ -75,13 +84,21 @@ impl Server {
     /// # Errors
     /// [`BindError`] for the first that cannot be had.
     pub fn bind(config: Config) -> Result<Self, BindError> {
-        let listeners = config.listen.iter().map(Listener::bind).collect::<Result<_, _>>()?;
-        Ok(Self { listeners, config: Arc::new(config) })
+        let engine = Engine::choose(config.engine);
+        let mut workers: Vec<Vec<Listener>> = Vec::new();
+        workers.resize_with(engine.workers(config.workers, config.once), Vec::new);
+        for endpoint in &config.listen {
+            let listeners = Listener::bind(endpoint, workers.len())?;
+            for (worker, listener) in workers.iter_mut().zip(listeners) {
+                worker.push(listener);
+            }
+        }
+        Ok(Self { engine, workers, config })
     }
 
     /// The endpoints bound, as in `tcp://127.0.0.1:65432`, with the ports the system has chosen.
     pub fn endpoints(&self) -> impl Iterator<Item = String> {
-        self.listeners.iter().map(ToString::to_string)
+        self.workers.iter().take(1).flatten().map(ToString::to_string)
     }
 
     /// Serves until `shutdown` has begun and every connection has ended or was cut.
@@ -89,7 +106,8 @@ impl Server {
     /// # Errors
     /// When the system cannot even tell what is going on; a failing connection is no error.
     pub fn serve(self, shutdown: &Arc<Shutdown>) -> io::Result<Summary> {
-        engine::threads::serve(self.listeners, &self.config, shutdown)
+        let service = Service::new(self.config, Arc::clone(shutdown));
+        self.engine.serve(self.workers, &service)
     }
 }
 

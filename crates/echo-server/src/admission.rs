@@ -1,0 +1,124 @@
+//! Who may come in: at most so many connections at once, and so many of one peer.
+//!
+//! A slot is reserved before a connection is accepted, so that who finds no room stays in the
+//! kernel's backlog. It is given back when it is dropped, and that wakes whoever waits for one.
+
+use std::{
+    collections::HashMap,
+    mem,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{peer::Peer, service::Service, wait::Bell};
+
+/// The slots of a service.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    max_connections: usize,
+    max_per_peer: Option<u32>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    slots: usize, // <= max_connections
+    /// Connections that have ended, since ever.
+    ended: u64,
+    /// Only networks with a connection, and only when they are limited.
+    by_network: HashMap<IpAddr, u32>,
+    /// To be rung, once, when a slot comes free; each bell at most once.
+    waiting: Vec<Arc<Bell>>,
+}
+
+/// Leave to serve one connection, until dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    service: Arc<Service>,
+    network: Option<IpAddr>,
+    /// Whether there was a connection.
+    claimed: bool,
+}
+
+impl Admission {
+    pub(crate) fn new(max_connections: usize, max_per_peer: Option<u32>) -> Self {
+        Self { max_connections, max_per_peer, taken: Mutex::default() }
+    }
+
+    /// Connections being served, and about to be.
+    pub(crate) fn open(&self) -> usize {
+        self.taken().slots
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.open() < self.max_connections
+    }
+
+    /// Connections that have ended, since ever: what they held is free.
+    pub(crate) fn ended(&self) -> u64 {
+        self.taken().ended
+    }
+
+    /// Rings `bell` when the next slot comes free.
+    pub(crate) fn ring_when_freed(&self, bell: &Arc<Bell>) {
+        let waiting = &mut self.taken().waiting;
+        if !waiting.iter().any(|other| Arc::ptr_eq(other, bell)) {
+            waiting.push(Arc::clone(bell));
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// A slot, if one is free.
+    pub(crate) fn reserve(service: &Arc<Service>) -> Option<Self> {
+        let admission = &service.admission;
+        let mut taken = admission.taken();
+        (taken.slots < admission.max_connections).then(|| {
+            taken.slots += 1;
+            Self { service: Arc::clone(service), network: None, claimed: false }
+        })
+    }
+
+    /// Takes note of who it is for; false when that peer has too many already.
+    pub(crate) fn claim(&mut self, peer: Peer) -> bool {
+        let admission = &self.service.admission;
+        if let (Some(max), Some(network)) = (admission.max_per_peer, peer.network()) {
+            let mut taken = admission.taken();
+            let of_network = taken.by_network.entry(network).or_default();
+            if *of_network >= max {
+                return false;
+            }
+            *of_network += 1;
+            self.network = Some(network);
+        }
+        self.claimed = true;
+        true
+    }
+
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.service.admission.taken();
+        taken.slots -= 1;
+        taken.ended += u64::from(self.claimed);
+        if let Some(network) = self.network {
+            if let Some(of_network) = taken.by_network.get_mut(&network) {
+                *of_network -= 1;
+                if *of_network == 0 {
+                    taken.by_network.remove(&network);
+                }
+            }
+        }
+        let waiting = mem::take(&mut taken.waiting);
+        drop(taken);
+        waiting.iter().for_each(|bell| bell.ring());
+    }
+}

@@ -1,0 +1,146 @@
+//! One blocking thread per connection: the guide's model, with limits.
+//!
+//! ```text
+//! accept loop ── poll: listeners, shutdown, bell ──▶ thread: echo loop over one Session
+//!      ▲                                                  │
+//!      └──────────────── bell: a connection has ended ────┘
+//! ```
+//!
+//! The accept loop rests at the connection limit and after errors by leaving the listeners out of
+//! its poll set. The kernel's backlog holds who comes meanwhile.
+
+mod connection;
+
+use std::{io, os::fd::AsFd, sync::Arc, thread, time::Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use socket2::Socket;
+use tracing::warn;
+
+use crate::{
+    Summary,
+    acceptor::{Accepted, Acceptor},
+    admission::Slot,
+    listener::Listener,
+    peer::Peer,
+    service::Service,
+    session::Session,
+    wait::{wait, wait_all},
+};
+
+/// A connection's stack: the echo loop is shallow, its buffer is on the heap.
+const STACK_SIZE: usize = 256 << 10;
+
+/// Serves until a shutdown has begun and every connection has ended or was cut.
+pub(crate) fn serve(listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<()> {
+    let acceptor = Acceptor::new(service, listeners)?;
+    Engine { service: Arc::clone(service), acceptor }.run()
+}
+
+struct Engine {
+    service: Arc<Service>,
+    acceptor: Acceptor,
+}
+
+impl Engine {
+    fn run(mut self) -> io::Result<()> {
+        while !self.acceptor.is_done() {
+            for ready in self.wait()? {
+                if !self.acceptor.is_done() {
+                    self.accept(ready);
+                }
+            }
+        }
+        self.drain()
+    }
+
+    /// Waits for something to do; returns which listeners have connections waiting.
+    fn wait(&mut self) -> io::Result<Vec<usize>> {
+        let rests = self.acceptor.rests();
+        let pause = self.acceptor.pause();
+        let bell = Arc::clone(self.acceptor.bell());
+        let shutdown = Arc::clone(&self.service.shutdown);
+        let mut fds =
+            vec![PollFd::new(&*shutdown, PollFlags::IN), PollFd::new(&*bell, PollFlags::IN)];
+        let fixed = fds.len();
+        if !rests {
+            let listeners = self.acceptor.listeners();
+            fds.extend(listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
+        }
+        wait_all(&mut fds, pause)?;
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let rung = is_ready(&fds[1]);
+        let ready = (0..fds.len() - fixed).filter(|i| is_ready(&fds[fixed + i])).collect();
+        if rung {
+            bell.silence();
+        }
+        Ok(ready)
+    }
+
+    fn accept(&mut self, which: usize) -> Accepted {
+        match self.acceptor.accept(which) {
+            Accepted::Connection(socket, slot, peer) => match start(socket, slot, peer) {
+                Ok(()) => Accepted::GoOn,
+                Err(error) => {
+                    self.acceptor.overloaded(&error);
+                    Accepted::Rest
+                }
+            },
+            other => other,
+        }
+    }
+
+    /// Waits for the connections to end, to the deadline once a shutdown has begun.
+    ///
+    /// Who is in the backlog has been told by the kernel that we are here: they are served, too.
+    fn drain(mut self) -> io::Result<()> {
+        let mut backlog: Vec<usize> = (0..self.acceptor.listeners().len()).collect();
+        if self.service.config.once {
+            backlog.clear();
+        }
+        let service = Arc::clone(&self.service);
+        loop {
+            backlog.retain(|which| !self.take_backlog(*which));
+            let bell = Arc::clone(self.acceptor.bell());
+            service.admission.ring_when_freed(&bell);
+            let open = service.admission.open();
+            let deadline = service.shutdown.deadline();
+            let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if is_over && !backlog.is_empty() {
+                warn!("connections in the backlog were not served in time");
+            }
+            if is_over {
+                let accepted = u64::try_from(open).unwrap_or(u64::MAX);
+                service.settle(&Summary { accepted, cut: open, ..Summary::default() });
+            }
+            if is_over || open == 0 && backlog.is_empty() {
+                return Ok(());
+            }
+            let rung = (bell.as_fd(), PollFlags::IN);
+            if service.shutdown.has_begun() {
+                let pause = self.acceptor.pause();
+                wait([rung], [deadline, pause].into_iter().flatten().min())?;
+            } else {
+                wait([rung, (service.shutdown.as_fd(), PollFlags::IN)], None)?;
+            }
+            bell.silence();
+        }
+    }
+
+    /// Accepts who waits; false when some may be left, for want of room.
+    fn take_backlog(&mut self, which: usize) -> bool {
+        loop {
+            match self.accept(which) {
+                Accepted::NoneWaiting => return true,
+                Accepted::Rest => return false,
+                Accepted::Connection(..) | Accepted::GoOn => {}
+            }
+        }
+    }
+}
+
+/// Serves a connection on a thread of its own.
+fn start(socket: Socket, slot: Slot, peer: Peer) -> io::Result<()> {
+    let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_SIZE);
+    thread.spawn(move || connection::serve(socket, Session::new(slot, peer))).map(drop)
+}
