@@ -10,9 +10,10 @@ use std::{
 use predicates::str::contains;
 use rustix::process::Signal;
 
-use crate::{
-    hostile::{reset, serve_once},
-    support::{Server, client_path, client_to_nowhere, noise, output_of, server_path},
+use crate::support::{
+    Server, client_path, client_to_nowhere, noise, output_of,
+    peers::{reset, serve_once},
+    server_path,
 };
 
 /// One line that names cause and fix, and the exit code.

@@ -3,9 +3,7 @@
 mod failures;
 mod framing;
 mod guide;
-mod hostile;
-mod limits;
 mod readme;
-mod shutdown;
 mod streams;
+#[path = "../support/mod.rs"]
 mod support;

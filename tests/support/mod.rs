@@ -1,4 +1,7 @@
 //! Starts the binaries and waits for them, with a bound on every wait.
+#![allow(dead_code, reason = "each suite uses a part of it")]
+
+pub(crate) mod peers;
 
 use std::{
     io::{BufRead, BufReader, Read},

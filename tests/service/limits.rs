@@ -3,20 +3,29 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    process::Command,
     time::{Duration, Instant},
 };
 
-use crate::support::{Ended, PATIENCE, Server, client, noise, server_path};
+use crate::{
+    Engine,
+    support::{Ended, PATIENCE, Server, client, noise},
+};
+
+pub(crate) const TESTS: crate::Tests = tests![
+    at_the_limit_others_wait_until_a_connection_ends,
+    an_idle_connection_is_ended_and_told_so,
+    zero_means_no_idle_timeout,
+    once_serves_one_connection_and_ends,
+    a_lack_of_descriptors_neither_ends_nor_spins_the_server,
+];
 
 fn echoes(mut stream: &TcpStream, byte: u8) -> bool {
     let mut back = [0];
     stream.write_all(&[byte]).is_ok() && stream.read_exact(&mut back).is_ok() && back == [byte]
 }
 
-#[test]
-fn at_the_limit_others_wait_until_a_connection_ends() {
-    let server = Server::start(&["--max-connections", "2"]);
+fn at_the_limit_others_wait_until_a_connection_ends(engine: Engine) {
+    let server = engine.start(&["--max-connections", "2"]);
     let (a, b) = (server.connect(), server.connect());
     assert!(echoes(&a, 1) && echoes(&b, 2));
     // The kernel accepts for the backlog; the server does not, so nothing comes back yet.
@@ -31,9 +40,8 @@ fn at_the_limit_others_wait_until_a_connection_ends() {
     assert!(echoes(&b, 4), "the others never noticed");
 }
 
-#[test]
-fn an_idle_connection_is_ended_and_told_so() {
-    let server = Server::start(&["-v", "--idle-timeout", "400ms"]);
+fn an_idle_connection_is_ended_and_told_so(engine: Engine) {
+    let server = engine.start(&["-v", "--idle-timeout", "400ms"]);
     let mut idle = server.connect();
     let start = Instant::now();
     assert!(echoes(&idle, 1));
@@ -48,36 +56,30 @@ fn an_idle_connection_is_ended_and_told_so() {
     assert!(line.contains("why=\"idle\""), "{line}");
 }
 
-#[test]
-fn zero_means_no_idle_timeout() {
-    let server = Server::start(&["--idle-timeout", "0s"]);
+fn zero_means_no_idle_timeout(engine: Engine) {
+    let server = engine.start(&["--idle-timeout", "0s"]);
     let stream = server.connect();
     assert!(echoes(&stream, 1) && echoes(&stream, 2));
 }
 
-#[test]
-fn once_serves_one_connection_and_ends() {
-    let server = Server::start(&["--once"]);
+fn once_serves_one_connection_and_ends(engine: Engine) {
+    let server = engine.start(&["--once"]);
     client(&server).assert().success();
     let ended: Ended = server.wait();
     assert!(ended.status.success());
     assert_eq!(ended.count("connections"), 1);
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn a_lack_of_descriptors_neither_ends_nor_spins_the_server() {
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 32 && exec \"$0\" --listen 127.0.0.1:0", server_path()]);
-    let server = Server::spawn(command);
-    let all: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
+fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {
+    let server = engine.start_after("ulimit -n 64", &["--max-connections", "1000"]);
+    let all: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
     let log = server.wait_for_log("cannot accept; pausing, connections go on");
     assert!(log.contains("Too many open files"), "{log}");
     // The first was accepted before the descriptors ran out, the last was not.
     assert!(echoes(&all[0], 1), "existing connections go on");
     let before = cpu_ticks(&server);
-    all[49].set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    assert!(!echoes(&all[49], 2));
+    all[99].set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    assert!(!echoes(&all[99], 2));
     let spent = cpu_ticks(&server) - before;
     assert!(spent < 10, "{spent} ticks of CPU in half a second of waiting: the server spins");
     // When connections end, who waited is served.
@@ -93,7 +95,6 @@ fn a_lack_of_descriptors_neither_ends_nor_spins_the_server() {
 }
 
 /// CPU time of the server in clock ticks (a hundredth of a second): proc(5), fields 14 and 15.
-#[cfg(target_os = "linux")]
 fn cpu_ticks(server: &Server) -> u64 {
     let path = format!("/proc/{}/stat", server.pid().as_raw_nonzero());
     let stat = std::fs::read_to_string(path).expect("the server runs");

@@ -10,13 +10,26 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::support::{PATIENCE, Server, noise};
+use crate::{
+    Engine,
+    support::{PATIENCE, Server, noise},
+};
 
-#[test]
-fn sigterm_under_load_loses_nothing_that_was_accepted() {
+pub(crate) const TESTS: crate::Tests = tests![
+    sigterm_under_load_loses_nothing_that_was_accepted,
+    who_waits_in_the_backlog_is_served_before_the_end,
+    who_waits_at_the_connection_limit_is_served_before_the_end_too,
+    a_second_signal_ends_a_server_that_nobody_listens_to,
+    an_idle_connection_does_not_hold_up_the_end,
+    a_peer_that_does_not_finish_is_cut_and_counted,
+    a_second_signal_ends_at_once,
+    a_server_without_connections_ends_at_once,
+];
+
+fn sigterm_under_load_loses_nothing_that_was_accepted(engine: Engine) {
     for round in 0..3 {
         // Peers that never pause are echoed for half of this, then told to end.
-        let server = Server::start(&["--drain-timeout", "6s"]);
+        let server = engine.start(&["--drain-timeout", "6s"]);
         const CLIENTS: usize = 16;
         let (busy, is_busy) = mpsc::channel();
         let returned: u64 = thread::scope(|scope| {
@@ -97,9 +110,8 @@ fn assert_greeted(streams: Vec<TcpStream>) {
     }
 }
 
-#[test]
-fn who_waits_in_the_backlog_is_served_before_the_end() {
-    let server = Server::start(&["--drain-timeout", "20s"]);
+fn who_waits_in_the_backlog_is_served_before_the_end(engine: Engine) {
+    let server = engine.start(&["--drain-timeout", "20s"]);
     // While the server stands still, the kernel takes connections and messages for it.
     server.signal(Signal::STOP);
     let waiting = greeters(&server, 20);
@@ -111,9 +123,8 @@ fn who_waits_in_the_backlog_is_served_before_the_end() {
     assert_eq!(ended.count("connections"), 20);
 }
 
-#[test]
-fn who_waits_at_the_connection_limit_is_served_before_the_end_too() {
-    let server = Server::start(&["--drain-timeout", "20s", "--max-connections", "1"]);
+fn who_waits_at_the_connection_limit_is_served_before_the_end_too(engine: Engine) {
+    let server = engine.start(&["--drain-timeout", "20s", "--max-connections", "1"]);
     let first = served(&server);
     let waiting = greeters(&server, 3);
     server.signal(Signal::TERM);
@@ -124,13 +135,8 @@ fn who_waits_at_the_connection_limit_is_served_before_the_end_too() {
     assert_eq!(ended.count("connections"), 4);
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn a_second_signal_ends_a_server_that_nobody_listens_to() {
-    let mut command = std::process::Command::new("sh");
-    let line = "exec \"$0\" --listen 127.0.0.1:0 --drain-timeout 1h 2>/dev/full";
-    command.args(["-c", line, crate::support::server_path()]);
-    let server = Server::spawn(command);
+fn a_second_signal_ends_a_server_that_nobody_listens_to(engine: Engine) {
+    let server = engine.start_after("exec 2>/dev/full", &["--drain-timeout", "1h"]);
     let mut stays = served(&server);
     server.signal(Signal::TERM);
     // The first signal is heard when the connection is told that the server ends.
@@ -139,9 +145,8 @@ fn a_second_signal_ends_a_server_that_nobody_listens_to() {
     assert_eq!(server.wait().status.code(), Some(1));
 }
 
-#[test]
-fn an_idle_connection_does_not_hold_up_the_end() {
-    let server = Server::start(&["--drain-timeout", "60s"]);
+fn an_idle_connection_does_not_hold_up_the_end(engine: Engine) {
+    let server = engine.start(&["--drain-timeout", "60s"]);
     let mut idle = served(&server);
     let start = Instant::now();
     server.signal(Signal::INT);
@@ -152,9 +157,8 @@ fn an_idle_connection_does_not_hold_up_the_end() {
     assert!(start.elapsed() < Duration::from_secs(30), "took {:?}", start.elapsed());
 }
 
-#[test]
-fn a_peer_that_does_not_finish_is_cut_and_counted() {
-    let server = Server::start(&["--drain-timeout", "200ms"]);
+fn a_peer_that_does_not_finish_is_cut_and_counted(engine: Engine) {
+    let server = engine.start(&["--drain-timeout", "200ms"]);
     let stays = served(&server);
     let ended = server.stop();
     drop(stays);
@@ -163,9 +167,8 @@ fn a_peer_that_does_not_finish_is_cut_and_counted() {
     assert!(ended.log.contains("did not finish within --drain-timeout"), "{}", ended.log);
 }
 
-#[test]
-fn a_second_signal_ends_at_once() {
-    let server = Server::start(&["--drain-timeout", "1h"]);
+fn a_second_signal_ends_at_once(engine: Engine) {
+    let server = engine.start(&["--drain-timeout", "1h"]);
     let _stays = served(&server);
     server.signal(Signal::TERM);
     server.wait_for_log("a second signal ends at once");
@@ -173,8 +176,7 @@ fn a_second_signal_ends_at_once() {
     assert_eq!(server.wait().status.code(), Some(1));
 }
 
-#[test]
-fn a_server_without_connections_ends_at_once() {
-    let server = Server::start(&["--drain-timeout", "1h"]);
+fn a_server_without_connections_ends_at_once(engine: Engine) {
+    let server = engine.start(&["--drain-timeout", "1h"]);
     assert!(server.stop().status.success());
 }
