@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Engine,
-    support::{Ended, PATIENCE, Server, client, noise},
+    support::{Ended, PATIENCE, client, noise, usage::cpu_ticks},
 };
 
 pub(crate) const TESTS: crate::Tests = tests![
@@ -77,10 +77,10 @@ fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {
     assert!(log.contains("Too many open files"), "{log}");
     // The first was accepted before the descriptors ran out, the last was not.
     assert!(echoes(&all[0], 1), "existing connections go on");
-    let before = cpu_ticks(&server);
+    let before = cpu_ticks(server.pid());
     all[99].set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     assert!(!echoes(&all[99], 2));
-    let spent = cpu_ticks(&server) - before;
+    let spent = cpu_ticks(server.pid()) - before;
     assert!(spent < 10, "{spent} ticks of CPU in half a second of waiting: the server spins");
     // When connections end, who waited is served.
     let (last, others) = all.split_last().unwrap();
@@ -92,13 +92,4 @@ fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {
     let mut last = last;
     last.read_exact(&mut back).unwrap();
     assert_eq!(back, [2]);
-}
-
-/// CPU time of the server in clock ticks (a hundredth of a second): proc(5), fields 14 and 15.
-fn cpu_ticks(server: &Server) -> u64 {
-    let path = format!("/proc/{}/stat", server.pid().as_raw_nonzero());
-    let stat = std::fs::read_to_string(path).expect("the server runs");
-    let (_, after_name) = stat.rsplit_once(')').expect("a name in brackets");
-    let ticks = after_name.split_whitespace().skip(11).take(2);
-    ticks.map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
 }

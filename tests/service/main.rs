@@ -11,6 +11,7 @@ macro_rules! tests {
     };
 }
 
+mod faults;
 mod framing;
 mod hostile;
 mod limits;
@@ -39,7 +40,8 @@ pub(crate) enum Engine {
 /// The tests of one file.
 type Tests = &'static [(&'static str, fn(Engine))];
 
-const SUITES: [(&str, Tests); 5] = [
+const SUITES: [(&str, Tests); 6] = [
+    ("faults", faults::TESTS),
     ("framing", framing::TESTS),
     ("hostile", hostile::TESTS),
     ("limits", limits::TESTS),

@@ -2,12 +2,14 @@
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
 pub(crate) mod peers;
+#[cfg(target_os = "linux")]
+pub(crate) mod usage;
 
 use std::{
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpStream},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -23,7 +25,7 @@ pub(crate) struct Server {
     pid: Pid,
     /// As announced: `tcp://127.0.0.1:40123`.
     pub(crate) endpoint: String,
-    log: mpsc::Receiver<String>,
+    log: Mutex<mpsc::Receiver<String>>,
 }
 
 /// How a server has ended, and what it logged until then.
@@ -53,7 +55,7 @@ impl Server {
             panic!("announced '{announced}' instead of an endpoint: {log}")
         });
         let endpoint = endpoint.to_owned();
-        let log = lines_of(child.stderr.take().expect("piped"));
+        let log = Mutex::new(lines_of(child.stderr.take().expect("piped")));
         let pid = Pid::from_child(&child);
         Self { child: Some(child), pid, endpoint, log }
     }
@@ -80,8 +82,9 @@ impl Server {
 
     /// Waits for a log line that holds `text`; returns it.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        let log = self.log.lock().expect("nobody panics with it");
         loop {
-            let line = self.log.recv_timeout(PATIENCE);
+            let line = log.recv_timeout(PATIENCE);
             let line = line.unwrap_or_else(|_| panic!("no log line with '{text}'"));
             if line.contains(text) {
                 return line;
@@ -105,7 +108,8 @@ impl Server {
             panic!("the server does not end")
         });
         let status = status.expect("it was our child");
-        Ended { status, log: self.log.iter().collect::<Vec<_>>().join("\n") }
+        let log = self.log.lock().expect("nobody panics with it").iter().collect::<Vec<_>>();
+        Ended { status, log: log.join("\n") }
     }
 }
 
