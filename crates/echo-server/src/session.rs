@@ -1,11 +1,7 @@
 //! One connection's story, whatever engine moves its bytes: who it is, what the core says of it, and
 //! what is told when it ends.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc, time::Duration};
 
 use echo_cli::escaped;
 use echo_core::{Codec, ECHO_READ_SIZE, EchoConnection, EchoLimits, End, Intake, Reason};
@@ -23,8 +19,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// `slot` gives leave to serve `peer`.
-    pub(crate) fn new(slot: Slot, peer: Peer) -> Self {
+    /// `slot` gives leave to serve `peer`, who came at `now`.
+    pub(crate) fn new(slot: Slot, peer: Peer, now: Duration) -> Self {
         let service = slot.service();
         let config = &service.config;
         let limits = EchoLimits {
@@ -33,10 +29,9 @@ impl Session {
             stall_timeout: config.stall_timeout,
             drain_timeout: config.drain_timeout,
         };
-        let accepted = service.now();
-        let echo = EchoConnection::new(config.codec.clone(), limits, accepted);
+        let echo = EchoConnection::new(config.codec.clone(), limits, now);
         debug!(%peer, "connected");
-        Self { echo, peer, accepted, slot }
+        Self { echo, peer, accepted: now, slot }
     }
 
     pub(crate) fn service(&self) -> &Arc<Service> {
@@ -72,9 +67,9 @@ impl Session {
         usize::try_from(self.echo.unsent()).unwrap_or(usize::MAX)
     }
 
-    /// Tells how it ended, and gives the slot back. The socket is to be closed before: who waits for
+    /// Tells how it ended at `now`, and gives the slot back. The socket is to be closed before: who waits for
     /// the slot may need its descriptor.
-    pub(crate) fn settle(mut self, failure: Option<&io::Error>) {
+    pub(crate) fn settle(mut self, failure: Option<&io::Error>, now: Duration) {
         if failure.is_some() {
             self.echo.failed();
         }
@@ -92,10 +87,11 @@ impl Session {
         if is_cut {
             why.push_str("; cut, the peer did not finish in time");
         }
-        let took = service.now().saturating_sub(self.accepted);
+        let took = now.saturating_sub(self.accepted);
         debug!(%peer, received, echoed, ?took, why, "disconnected");
         // Those that a shutdown has cut; others would have been, without one.
-        let is_late = service.shutdown.deadline().is_some_and(|by| by <= Instant::now());
+        let deadline = service.shutdown.deadline();
+        let is_late = deadline.zip(service.instant(now)).is_some_and(|(by, now)| by <= now);
         let drained = self.echo.reason() == Some(Reason::Drain) || is_late;
         let cut = usize::from(is_cut && drained);
         service.settle(&Summary { accepted: 1, cut, received, echoed });

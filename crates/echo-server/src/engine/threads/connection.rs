@@ -24,9 +24,9 @@ pub(crate) fn serve(socket: Socket, session: Session) {
     let buffer = Buffer::new(ECHO_READ_SIZE);
     let mut connection = Connection { socket, session, service, bound, buffer };
     let failure = connection.run().err();
-    let Connection { socket, session, .. } = connection;
+    let Connection { socket, session, service, .. } = connection;
     drop(socket); // before the slot: who waits for that may need the descriptor
-    session.settle(failure.as_ref());
+    session.settle(failure.as_ref(), service.now());
 }
 
 struct Connection {

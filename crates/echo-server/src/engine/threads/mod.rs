@@ -142,5 +142,6 @@ impl Engine {
 /// Serves a connection on a thread of its own.
 fn start(socket: Socket, slot: Slot, peer: Peer) -> io::Result<()> {
     let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_SIZE);
-    thread.spawn(move || connection::serve(socket, Session::new(slot, peer))).map(drop)
+    let now = slot.service().now();
+    thread.spawn(move || connection::serve(socket, Session::new(slot, peer, now))).map(drop)
 }
