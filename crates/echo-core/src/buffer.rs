@@ -115,8 +115,8 @@ impl Buffer {
         self.reclaim(0);
     }
 
-    /// Appends a copy of `bytes`.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    /// Appends a copy of `bytes`, received elsewhere.
+    pub fn push(&mut self, bytes: &[u8]) {
         self.reclaim(bytes.len());
         self.bytes.truncate(self.end);
         self.bytes.extend_from_slice(bytes);

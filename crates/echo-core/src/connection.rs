@@ -234,6 +234,13 @@ impl<D: Decoder> EchoConnection<D> {
         ends.into_iter().flatten().min().filter(|_| self.end.is_none())
     }
 
+    /// True while bytes that move only put [`wake_at`](Self::wake_at) off: who has a timer for it
+    /// needs no new one until that has rung.
+    #[inline]
+    pub fn is_steady(&self) -> bool {
+        self.unsent() == 0 && self.input_closed.is_none() && self.drain.is_none()
+    }
+
     /// How it has ended, once it has.
     #[inline]
     pub fn end(&self) -> Option<End> {
@@ -437,6 +444,21 @@ mod tests {
         assert_eq!(echo.wake_at(), Some(secs(15)), "as long as a drain may take");
         echo.tick(secs(15));
         assert_eq!((echo.end(), echo.wake_at()), (Some(End::Cut), None));
+    }
+
+    #[test]
+    fn while_steady_the_time_to_wake_only_moves_away() {
+        let mut echo = raw();
+        let mut wake_at = echo.wake_at();
+        for second in 1..5 {
+            echo.received(&[0; 9], 9, secs(second));
+            assert!(!echo.is_steady(), "the peer can stall");
+            echo.sent(9, secs(second));
+            assert!(echo.is_steady() && echo.wake_at() > wake_at);
+            wake_at = echo.wake_at();
+        }
+        echo.drain(secs(5));
+        assert!(!echo.is_steady() && echo.wake_at() < wake_at);
     }
 
     #[test]
