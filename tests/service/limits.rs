@@ -72,7 +72,9 @@ fn once_serves_one_connection_and_ends(engine: Engine) {
 
 fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {
     let server = engine.start_after("ulimit -n 64", &["--max-connections", "1000"]);
-    let all: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
+    let mut all = vec![server.connect()];
+    assert!(echoes(&all[0], 1));
+    all.extend((1..100).map(|_| server.connect()));
     let log = server.wait_for_log("cannot accept; pausing, connections go on");
     assert!(log.contains("Too many open files"), "{log}");
     // The first was accepted before the descriptors ran out, the last was not.

@@ -49,6 +49,11 @@ impl Acceptor {
         &self.listeners
     }
 
+    /// Nobody is accepted any more. Take the backlogs before: who is in them is reset.
+    pub(crate) fn close(&mut self) {
+        self.listeners.clear();
+    }
+
     /// Ready to read when a slot came free after a rest; then silence it.
     pub(crate) fn bell(&self) -> &Arc<Bell> {
         &self.bell

@@ -20,6 +20,9 @@ mod peer;
 mod service;
 mod session;
 mod shutdown;
+mod slots;
+mod spin;
+mod timers;
 mod wait;
 
 use std::{

@@ -55,9 +55,9 @@ impl Engine {
     /// The engine for `choice`, after a look whether the system has it.
     pub(crate) fn choose(choice: EngineChoice) -> Self {
         match choice {
-            EngineChoice::Auto | EngineChoice::Threads => Self::Threads,
+            EngineChoice::Threads => Self::Threads,
             EngineChoice::Uring => Self::Uring,
-            EngineChoice::Epoll => Self::Epoll,
+            EngineChoice::Auto | EngineChoice::Epoll => Self::Epoll,
         }
     }
 

@@ -1,9 +1,351 @@
-//! To be written.
+//! Readiness: each worker polls its connections, and gives those a turn that have something to do.
+//!
+//! ```text
+//!          ┌───────────────────────────────────────────────────────────────┐
+//!          ▼                                                               │
+//! poll ──▶ turns of those that are ready ──▶ accept some ──▶ queue ──▶ timers
+//!            │ read ──▶ hot ──▶ write          │               ▲
+//!            └─────────────────────────────────┼───────────────┘ not finished within its budget
+//! ```
+//!
+//! Everything is watched edge-triggered and once, so a message costs two system calls and its share
+//! of a poll. All connections of a worker are received into one hot buffer. Nothing here waits but
+//! the poll, and every step is bounded, so that no connection waits long for its turn.
 
-use std::{io, sync::Arc};
+mod connection;
 
-use crate::{listener::Listener, service::Service};
+use std::{
+    collections::VecDeque,
+    io, mem,
+    os::fd::{AsFd, AsRawFd},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-pub(crate) fn serve(_listeners: Vec<Listener>, _service: &Arc<Service>) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+use echo_core::ECHO_READ_SIZE;
+use mio::{Events, Interest, Poll, Token, event::Event, unix::SourceFd};
+use socket2::Socket;
+use tracing::warn;
+
+use self::connection::{Connection, Ready, Turn};
+use crate::{
+    acceptor::{Accepted, Acceptor},
+    admission::Slot,
+    listener::Listener,
+    peer::Peer,
+    service::Service,
+    session::Session,
+    slots::{Key, Slots},
+    spin::Spin,
+    timers::Timers,
+};
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 256;
+
+/// Connections accepted before those that are here have another turn.
+const ACCEPTS_PER_ROUND: usize = 16;
+
+/// Serves until a shutdown has begun and every connection has ended or was cut.
+pub(crate) fn serve(listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<()> {
+    let mut events = Events::with_capacity(EVENTS);
+    let mut worker = Worker::new(listeners, service)?;
+    while !worker.is_done() {
+        worker.round(&mut events)?;
+    }
+    Ok(())
 }
+
+struct Worker {
+    service: Arc<Service>,
+    acceptor: Acceptor,
+    poll: Poll,
+    /// Listeners that may have connections waiting, each once. All, when a shutdown has begun: who
+    /// is in the backlog is served. Empty from when nobody is to be accepted any more.
+    backlogs: VecDeque<usize>,
+    connections: Slots<Watched>,
+    timers: Timers,
+    /// Connections that were not finished in their last turn, each once.
+    unfinished: VecDeque<Key>,
+    hot: Box<[u8]>,
+    spin: Spin,
+    /// When the poll returned.
+    now: Duration,
+    /// When a shutdown was heard of.
+    drain: Option<Duration>,
+}
+
+/// A connection and its socket.
+struct Watched {
+    socket: Socket,
+    connection: Connection,
+    /// It is among the unfinished.
+    queued: bool,
+    /// It is watched for being writable, too: from when it first could not be written to.
+    watches_writable: bool,
+}
+
+/// What an event is about.
+enum Source {
+    Connection(Key),
+    Listener(usize),
+    Bell,
+    Shutdown,
+}
+
+impl Worker {
+    fn new(listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        for (which, listener) in listeners.iter().enumerate() {
+            watch(&poll, listener, &Source::Listener(which), Interest::READABLE)?;
+        }
+        let acceptor = Acceptor::new(service, listeners)?;
+        watch(&poll, &**acceptor.bell(), &Source::Bell, Interest::READABLE)?;
+        watch(&poll, &*service.shutdown, &Source::Shutdown, Interest::READABLE)?;
+        Ok(Self {
+            service: Arc::clone(service),
+            acceptor,
+            poll,
+            backlogs: VecDeque::new(),
+            connections: Slots::new(),
+            timers: Timers::default(),
+            unfinished: VecDeque::new(),
+            hot: vec![0; ECHO_READ_SIZE].into_boxed_slice(),
+            spin: Spin::new(service.config.spin),
+            now: service.now(),
+            drain: None,
+        })
+    }
+
+    fn is_done(&self) -> bool {
+        let heard = self.drain.is_some() == self.service.shutdown.has_begun();
+        let idle = self.backlogs.is_empty() && self.connections.is_empty();
+        self.acceptor.is_done() && heard && idle
+    }
+
+    /// Waits until there is something to do, and does it.
+    fn round(&mut self, events: &mut Events) -> io::Result<()> {
+        let timeout = self.timeout();
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => self.now = self.service.now(),
+        }
+        if !events.is_empty() {
+            self.spin.worked(self.now);
+        }
+        for event in events.iter() {
+            match Source::of(event.token()) {
+                Source::Connection(key) => self.ready(key, event),
+                Source::Listener(which) => self.knocked(which),
+                Source::Bell => self.acceptor.bell().silence(),
+                Source::Shutdown => self.begin_drain(),
+            }
+        }
+        self.accept_some();
+        for _ in 0..self.unfinished.len() {
+            if let Some(key) = self.unfinished.pop_front() {
+                if let Some(watched) = self.connections.get_mut(key) {
+                    watched.queued = false;
+                    self.turn(key, Connection::turn);
+                }
+            }
+        }
+        while let Some(index) = self.timers.ring(self.now) {
+            if let Some((key, _)) = self.connections.at(index) {
+                self.turn(key, Connection::tick);
+                self.arm(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// How long the poll may wait.
+    fn timeout(&mut self) -> Option<Duration> {
+        let mut rest_ends = None;
+        if !self.backlogs.is_empty() {
+            if !self.acceptor.rests() {
+                return Some(Duration::ZERO);
+            }
+            let deadline = self.service.shutdown.deadline();
+            let ends = [self.acceptor.pause(), deadline].into_iter().flatten().min();
+            rest_ends = ends.map(|at| at.saturating_duration_since(Instant::now()));
+        }
+        if !self.unfinished.is_empty() || self.spin.goes_on(self.now) {
+            return Some(Duration::ZERO);
+        }
+        let timer = self.timers.next().map(|at| at.saturating_sub(self.now));
+        [rest_ends, timer].into_iter().flatten().min()
+    }
+
+    fn ready(&mut self, key: Key, event: &Event) {
+        let Some(watched) = self.connections.get_mut(key) else { return };
+        watched.connection.ready(Ready {
+            readable: event.is_readable() || event.is_error(),
+            writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+            behind: event.is_read_closed() || event.is_priority(),
+        });
+        if !watched.queued {
+            self.turn(key, Connection::turn);
+        }
+    }
+
+    /// Gives a connection its turn, and does what follows from how that ends.
+    fn turn(
+        &mut self,
+        key: Key,
+        turn: fn(&mut Connection, &mut Socket, &mut [u8], Duration) -> io::Result<Turn>,
+    ) {
+        let Some(watched) = self.connections.get_mut(key) else { return };
+        let turned = turn(&mut watched.connection, &mut watched.socket, &mut self.hot, self.now);
+        let turned = turned.and_then(|turned| {
+            if watched.connection.awaits_writable() && !watched.watches_writable {
+                // If it is writable by now, that is told.
+                watched.watches_writable = true;
+                let (fd, token) = (watched.socket.as_raw_fd(), Source::Connection(key).token());
+                let interest = FOR_INPUT | Interest::WRITABLE;
+                self.poll.registry().reregister(&mut SourceFd(&fd), token, interest)?;
+            }
+            Ok(turned)
+        });
+        match turned {
+            Ok(Turn::Waits) => {}
+            Ok(Turn::Unfinished) => {
+                if !mem::replace(&mut watched.queued, true) {
+                    self.unfinished.push_back(key);
+                }
+            }
+            Ok(Turn::Ended) => return self.end(key, None),
+            Err(error) => return self.end(key, Some(&error)),
+        }
+        if !watched.connection.is_steady() {
+            self.timers.arm_by(key.index, watched.connection.wake_at());
+        }
+    }
+
+    /// Closes the socket, which takes it out of the poll, and gives everything back.
+    fn end(&mut self, key: Key, failure: Option<&io::Error>) {
+        self.timers.arm(key.index, None);
+        if let Some(Watched { socket, connection, .. }) = self.connections.remove(key) {
+            drop(socket); // before the slot: who waits for that may need the descriptor
+            connection.settle(failure, self.now);
+        }
+    }
+
+    /// Has a connection looked after when that is due, but not again in this round.
+    fn arm(&mut self, key: Key) {
+        if let Some(watched) = self.connections.get_mut(key) {
+            let later = self.now.saturating_add(Duration::from_nanos(1));
+            self.timers.arm(key.index, watched.connection.wake_at().map(|at| at.max(later)));
+        }
+    }
+
+    /// Somebody came to the listener at `which`.
+    fn knocked(&mut self, which: usize) {
+        // In a drain, who came after the backlog was taken came too late.
+        if self.drain.is_none() && !self.backlogs.contains(&which) {
+            self.backlogs.push_back(which);
+        }
+    }
+
+    /// Accepts a few of those who wait, as far as they are wanted and there is room.
+    fn accept_some(&mut self) {
+        for _ in 0..ACCEPTS_PER_ROUND {
+            if self.drain.is_none() && self.acceptor.is_done() {
+                self.backlogs.clear();
+            }
+            let Some(&which) = self.backlogs.front() else { break };
+            match self.acceptor.accept(which) {
+                Accepted::Connection(socket, slot, peer) => {
+                    if let Err(error) = self.begin(socket, slot, peer) {
+                        self.acceptor.overloaded(&error);
+                    }
+                }
+                Accepted::GoOn => {}
+                Accepted::NoneWaiting => drop(self.backlogs.pop_front()),
+                Accepted::Rest => break,
+            }
+            if self.backlogs.front() == Some(&which) {
+                self.backlogs.rotate_left(1);
+            }
+        }
+        if self.drain.is_some() {
+            self.close_listeners();
+        }
+    }
+
+    /// Once nobody waits there any more, or for too long.
+    fn close_listeners(&mut self) {
+        let deadline = self.service.shutdown.deadline();
+        if !self.backlogs.is_empty() && deadline.is_some_and(|by| by <= Instant::now()) {
+            warn!("connections in the backlog were not served in time");
+            self.backlogs.clear();
+        }
+        if self.backlogs.is_empty() {
+            self.acceptor.close();
+        }
+    }
+
+    /// Tells every connection that the service ends.
+    fn begin_drain(&mut self) {
+        if self.drain.is_some() {
+            return;
+        }
+        self.drain = Some(self.now);
+        self.backlogs = (0..self.acceptor.listeners().len()).collect();
+        if self.service.config.once {
+            self.backlogs.clear();
+        }
+        let keys: Vec<Key> = self.connections.keys().collect();
+        for key in keys {
+            if let Some(watched) = self.connections.get_mut(key) {
+                watched.connection.drain(self.now);
+            }
+            self.arm(key);
+        }
+    }
+
+    fn begin(&mut self, socket: Socket, slot: Slot, peer: Peer) -> io::Result<()> {
+        let mut connection = Connection::new(Session::new(slot, peer, self.now));
+        if let Some(begun) = self.drain {
+            connection.drain(begun);
+        }
+        let watched = Watched { socket, connection, queued: false, watches_writable: false };
+        let key = self.connections.insert(watched).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.arm(key);
+        let Some(watched) = self.connections.get_mut(key) else { return Ok(()) };
+        let watching = watch(&self.poll, &watched.socket, &Source::Connection(key), FOR_INPUT);
+        watching.inspect_err(|error| self.end(key, Some(error)))
+    }
+}
+
+impl Source {
+    /// Connections count up from 0, everything else down from the end.
+    const fn token(&self) -> Token {
+        Token(match self {
+            Self::Connection(key) => key.token(),
+            Self::Bell => usize::MAX,
+            Self::Shutdown => usize::MAX - 1,
+            Self::Listener(which) => usize::MAX - 2 - *which,
+        })
+    }
+
+    fn of(token: Token) -> Self {
+        match (Key::of_token(token.0), usize::MAX - token.0) {
+            (Some(key), _) => Self::Connection(key),
+            (None, 0) => Self::Bell,
+            (None, 1) => Self::Shutdown,
+            (None, other) => Self::Listener(other - 2),
+        }
+    }
+}
+
+fn watch(poll: &Poll, fd: &impl AsFd, source: &Source, interest: Interest) -> io::Result<()> {
+    let fd = fd.as_fd().as_raw_fd();
+    poll.registry().register(&mut SourceFd(&fd), source.token(), interest)
+}
+
+/// What connections are watched for at first. Urgent data is not echoed, but has to be known of.
+#[cfg(target_os = "linux")]
+const FOR_INPUT: Interest = Interest::READABLE.add(Interest::PRIORITY);
+#[cfg(not(target_os = "linux"))]
+const FOR_INPUT: Interest = Interest::READABLE;
