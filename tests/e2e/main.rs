@@ -1,5 +1,6 @@
 //! Both real binaries, end to end, over loopback. No fixed ports, no sleeping for readiness.
 
+mod endpoints;
 mod failures;
 mod framing;
 mod guide;
@@ -7,3 +8,4 @@ mod readme;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod udp;

@@ -11,6 +11,7 @@ macro_rules! tests {
     };
 }
 
+mod endpoints;
 mod faults;
 mod framing;
 mod hostile;
@@ -40,7 +41,8 @@ pub(crate) enum Engine {
 /// The tests of one file.
 type Tests = &'static [(&'static str, fn(Engine))];
 
-const SUITES: [(&str, Tests); 6] = [
+const SUITES: [(&str, Tests); 7] = [
+    ("endpoints", endpoints::TESTS),
     ("faults", faults::TESTS),
     ("framing", framing::TESTS),
     ("hostile", hostile::TESTS),

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
 pub(crate) mod peers;
+pub(crate) mod place;
 #[cfg(target_os = "linux")]
 pub(crate) mod usage;
 
@@ -23,7 +24,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     child: Option<Child>,
     pid: Pid,
-    /// As announced: `tcp://127.0.0.1:40123`.
+    /// As announced: `tcp://127.0.0.1:40123`; the first of them.
     pub(crate) endpoint: String,
     log: Mutex<mpsc::Receiver<String>>,
 }
@@ -42,8 +43,29 @@ impl Server {
         Self::spawn(command)
     }
 
+    /// Starts `echo-server ARGS` with these endpoints; returns where it listens.
+    pub(crate) fn start_on<const N: usize>(
+        endpoints: [&str; N],
+        args: &[&str],
+    ) -> (Self, [String; N]) {
+        let mut command = Command::new(server_path());
+        command.args(endpoints.iter().flat_map(|endpoint| ["--listen", endpoint])).args(args);
+        let (server, announced) = Self::spawn_announcing(command);
+        let mut bound = vec![server.endpoint.clone()];
+        while bound.len() < N {
+            let line = announced.recv_timeout(PATIENCE).expect("another endpoint");
+            bound.push(line.strip_prefix("listening on ").expect("an endpoint").to_owned());
+        }
+        (server, bound.try_into().expect("as many as asked for"))
+    }
+
     /// Starts a command that ends up as a server.
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::spawn_announcing(command).0
+    }
+
+    /// As [`spawn`](Self::spawn), with what it prints after the first endpoint.
+    fn spawn_announcing(mut command: Command) -> (Self, mpsc::Receiver<String>) {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("NO_COLOR", "1");
         let mut child = command.spawn().expect("the server starts");
@@ -57,19 +79,16 @@ impl Server {
         let endpoint = endpoint.to_owned();
         let log = Mutex::new(lines_of(child.stderr.take().expect("piped")));
         let pid = Pid::from_child(&child);
-        Self { child: Some(child), pid, endpoint, log }
+        (Self { child: Some(child), pid, endpoint, log }, stdout)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.endpoint.strip_prefix("tcp://").expect("TCP").parse().expect("an address")
+        address(&self.endpoint)
     }
 
     /// A plain connection, which gives up after [`PATIENCE`].
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).expect("connects");
-        stream.set_read_timeout(Some(PATIENCE)).expect("takes a timeout");
-        stream.set_write_timeout(Some(PATIENCE)).expect("takes a timeout");
-        stream
+        connect(&self.endpoint)
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -111,6 +130,20 @@ impl Server {
         let log = self.log.lock().expect("nobody panics with it").iter().collect::<Vec<_>>();
         Ended { status, log: log.join("\n") }
     }
+}
+
+/// A plain TCP connection, which gives up after [`PATIENCE`].
+pub(crate) fn connect(endpoint: &str) -> TcpStream {
+    let stream = TcpStream::connect(address(endpoint)).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("takes a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("takes a timeout");
+    stream
+}
+
+/// The address in `tcp://127.0.0.1:40123` or `udp://[::1]:40123`.
+pub(crate) fn address(endpoint: &str) -> SocketAddr {
+    let (_, address) = endpoint.split_once("://").expect("a scheme");
+    address.parse().expect("an address")
 }
 
 impl Drop for Server {

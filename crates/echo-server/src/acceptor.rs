@@ -91,6 +91,10 @@ impl Acceptor {
 
     /// Leave to accept one connection, if there is room and no overload.
     pub(crate) fn reserve(&mut self) -> Option<Slot> {
+        if self.service.shutdown.has_begun() {
+            // So that the backlog comes to an end.
+            self.listeners.iter().for_each(Listener::retire);
+        }
         if self.rests() {
             return None;
         }
