@@ -14,7 +14,8 @@ use crate::EngineChoice;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "echo-server", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Listen here; port 0 takes a free port; may be given several times
+    /// Listen here: tcp://HOST:PORT, HOST:PORT, unix:/PATH or udp://HOST:PORT; port 0 takes a free
+    /// port; may be given several times
     #[arg(short, long, value_name = "ENDPOINT", default_value = "tcp://127.0.0.1:65432")]
     pub(crate) listen: Vec<Endpoint>,
 
@@ -33,9 +34,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
 
-    /// Connections served at once for one IPv4 address or IPv6 /64; more are closed at once
+    /// Connections served at once for one IPv4 address or IPv6 /64; more are closed at once. Peers on
+    /// Unix sockets are not counted
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_per_peer: Option<u32>,
+
+    /// Datagrams a second answered of one IPv4 address or IPv6 /64; 0 is no limit [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub(crate) udp_rate: Option<u32>,
+
+    /// Datagrams a second answered of all together; 0 is no limit [default: 100000]
+    #[arg(long, value_name = "N")]
+    pub(crate) udp_rate_total: Option<u32>,
 
     /// End a connection on which nothing moves for so long; 0s never does
     #[arg(long, value_name = "DUR", default_value = "5m", value_parser = echo_cli::duration)]
@@ -70,6 +80,25 @@ Examples:
   echo-server                           on 127.0.0.1:65432, until Ctrl-C
   echo-server -v --once                 show one connection, as the guide's server does
   echo-server -l [::]:7                 the port of RFC 862, on every address, IPv4 too
+  echo-server -l unix:/run/echo.sock    a Unix socket, removed at the end
+  echo-server -l 0.0.0.0:7 -l udp://0.0.0.0:7
+                                        datagrams, too: each whole, to who sent it
   echo-server --framing line            whole lines only
 
 Exit codes: 0 done; 1 connections were cut or the server failed; 2 usage or bind error";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::udp;
+
+    #[test]
+    fn the_help_names_the_defaults_that_it_cannot_take_from_the_code() {
+        let help = Args::command().render_long_help().to_string();
+        for rate in [udp::RATE, udp::RATE_TOTAL] {
+            assert!(help.contains(&format!("0 is no limit [default: {rate}]")), "{help}");
+        }
+    }
+}

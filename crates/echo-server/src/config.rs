@@ -1,11 +1,12 @@
 //! What the server is to do, checked.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use echo_cli::{Endpoint, NoFrameLimit};
-use echo_core::Codec;
+use echo_core::{Codec, Framing};
+use thiserror::Error;
 
-use crate::{EngineChoice, args::Args};
+use crate::{EngineChoice, args::Args, udp};
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -23,6 +24,10 @@ pub struct Config {
     pub max_connections: usize,
     /// Connections served at once for one IPv4 address or one IPv6 network of /64, at least 1.
     pub max_per_peer: Option<u32>,
+    /// Datagrams a second that are answered of one IPv4 address or one IPv6 network of /64.
+    pub udp_rate: Option<NonZeroU32>,
+    /// Datagrams a second that are answered of all together.
+    pub udp_rate_total: Option<NonZeroU32>,
     /// How long nothing may move on a connection.
     pub idle_timeout: Option<Duration>,
     /// How long a peer may take none of the bytes that are ready for it.
@@ -35,10 +40,41 @@ pub struct Config {
     pub once: bool,
 }
 
+/// Flags that make no sense together.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A limit for frames, but no frames.
+    #[error(transparent)]
+    NoFrameLimit(#[from] NoFrameLimit),
+    /// A flag for connections, where only datagrams are served.
+    #[error("{0} is for connections, and UDP has none; leave it out, or add a --listen for them")]
+    NoConnections(&'static str),
+    /// A flag for datagrams, where none are served.
+    #[error("{0} is for UDP; leave it out, or add a --listen udp://HOST:PORT")]
+    NoDatagrams(&'static str),
+}
+
 impl TryFrom<&Args> for Config {
-    type Error = NoFrameLimit;
+    type Error = ConfigError;
 
     fn try_from(args: &Args) -> Result<Self, Self::Error> {
+        let is_udp = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Udp { .. });
+        if args.listen.iter().all(is_udp) {
+            // A datagram is a frame already.
+            if args.framing.framing != Framing::Raw {
+                return Err(ConfigError::NoConnections("--framing"));
+            }
+            if args.once {
+                return Err(ConfigError::NoConnections("--once"));
+            }
+        }
+        if !args.listen.iter().any(is_udp) {
+            let rates = [("--udp-rate", args.udp_rate), ("--udp-rate-total", args.udp_rate_total)];
+            if let Some((flag, _)) = rates.iter().find(|(_, rate)| rate.is_some()) {
+                return Err(ConfigError::NoDatagrams(flag));
+            }
+        }
         Ok(Self {
             listen: args.listen.clone(),
             codec: args.framing.codec()?,
@@ -46,6 +82,8 @@ impl TryFrom<&Args> for Config {
             workers: args.workers.map(usize::from),
             max_connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),
             max_per_peer: args.max_per_peer,
+            udp_rate: NonZeroU32::new(args.udp_rate.unwrap_or(udp::RATE)),
+            udp_rate_total: NonZeroU32::new(args.udp_rate_total.unwrap_or(udp::RATE_TOTAL)),
             idle_timeout: unless_zero(args.idle_timeout),
             stall_timeout: unless_zero(args.stall_timeout),
             spin: args.spin,

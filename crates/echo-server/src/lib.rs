@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! args ──▶ config ──▶ Server::bind ──▶ listening on ... ──▶ engine ──▶ Session ──▶ echo-core
-//!                                                             ▲
-//!                                            signals ──▶ Shutdown
+//!                                   │                         ▲
+//!                                   └─▶ udp      signals ──▶ Shutdown
 //! ```
 //!
 //! An engine moves bytes; what is echoed, and when a connection is over, is decided in `echo-core`.
@@ -23,6 +23,7 @@ mod shutdown;
 mod slots;
 mod spin;
 mod timers;
+mod udp;
 mod wait;
 
 use std::{
@@ -33,22 +34,24 @@ use std::{
 };
 
 use anyhow::Context;
-use echo_cli::{NoFrameLimit, exit, say};
+use echo_cli::{Endpoint, exit, say};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
 use tracing::{error, info};
 
-pub use config::Config;
+pub use config::{Config, ConfigError};
 pub use engine::{EngineChoice, Summary};
 pub use listener::BindError;
 pub use shutdown::Shutdown;
+pub use udp::{Datagrams, Dropped};
 
 use args::Args;
 use engine::Engine;
 use listener::Listener;
 use service::Service;
+use udp::UdpSocket;
 
 /// The `echo-server` command.
 #[must_use]
@@ -64,7 +67,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let fix = error.downcast_ref().map(|e: &BindError| format!("; {}", e.fix()));
             say(format_args!("echo-server: {error:#}{}", fix.unwrap_or_default()));
-            let usage = error.is::<BindError>() || error.is::<NoFrameLimit>();
+            let usage = error.is::<BindError>() || error.is::<ConfigError>();
             ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
         }
     };
@@ -78,6 +81,9 @@ pub struct Server {
     engine: Engine,
     /// Of each worker, one for each endpoint.
     workers: Vec<Vec<Listener>>,
+    udp: Vec<UdpSocket>,
+    /// As announced.
+    endpoints: Vec<String>,
     config: Config,
 }
 
@@ -90,18 +96,27 @@ impl Server {
         let engine = Engine::choose(config.engine);
         let mut workers: Vec<Vec<Listener>> = Vec::new();
         workers.resize_with(engine.workers(config.workers, config.once), Vec::new);
+        let (mut udp, mut endpoints) = (Vec::new(), Vec::new());
         for endpoint in &config.listen {
+            if let Endpoint::Udp { host, port } = endpoint {
+                let socket = UdpSocket::bind(endpoint, host, *port)?;
+                endpoints.push(socket.endpoint());
+                udp.push(socket);
+                continue;
+            }
             let listeners = Listener::bind(endpoint, workers.len())?;
+            endpoints.extend(listeners.first().map(ToString::to_string));
             for (worker, listener) in workers.iter_mut().zip(listeners) {
                 worker.push(listener);
             }
         }
-        Ok(Self { engine, workers, config })
+        workers.retain(|listeners| !listeners.is_empty()); // those of UDP alone
+        Ok(Self { engine, workers, udp, endpoints, config })
     }
 
     /// The endpoints bound, as in `tcp://127.0.0.1:65432`, with the ports the system has chosen.
-    pub fn endpoints(&self) -> impl Iterator<Item = String> {
-        self.workers.iter().take(1).flatten().map(ToString::to_string)
+    pub fn endpoints(&self) -> impl Iterator<Item = &str> {
+        self.endpoints.iter().map(String::as_str)
     }
 
     /// Serves until `shutdown` has begun and every connection has ended or was cut.
@@ -110,7 +125,18 @@ impl Server {
     /// When the system cannot even tell what is going on; a failing connection is no error.
     pub fn serve(self, shutdown: &Arc<Shutdown>) -> io::Result<Summary> {
         let service = Service::new(self.config, Arc::clone(shutdown));
-        self.engine.serve(self.workers, &service)
+        let udp = udp::Endpoints::serve(self.udp, &service);
+        let serves_connections = !self.workers.is_empty();
+        let served = match &udp {
+            Ok(_) => self.engine.serve(self.workers, &service).map(drop),
+            Err(_) => Ok(()),
+        };
+        if serves_connections || udp.is_err() {
+            shutdown.begin(); // when it was the engine that ended, the rest does, too
+        }
+        udp?.join()?;
+        served?;
+        Ok(service.summary())
     }
 }
 
@@ -120,9 +146,13 @@ fn run(args: &Args) -> anyhow::Result<Summary> {
     // Before the endpoints are announced: who reads the line may send a signal at once.
     begin_on_signal(&shutdown).context("cannot handle signals")?;
     let server = Server::bind(config)?;
+    let serves_udp = !server.udp.is_empty();
     announce(&server).context("cannot write to stdout")?;
     let summary = server.serve(&shutdown).context("cannot go on")?;
-    let Summary { accepted: connections, cut, received, echoed } = summary;
+    let Summary { accepted: connections, cut, received, echoed, .. } = summary;
+    if let Some(datagrams) = serves_udp.then_some(summary.datagrams) {
+        tell(&datagrams);
+    }
     if cut == 0 {
         info!(connections, received, echoed, "done");
     } else {
@@ -130,6 +160,24 @@ fn run(args: &Args) -> anyhow::Result<Summary> {
         error!(connections, received, echoed, cut, why, "connections were cut");
     }
     Ok(summary)
+}
+
+/// What has become of datagrams; a reason for which none was dropped is left out.
+fn tell(datagrams: &Datagrams) {
+    let Datagrams { received, returned, dropped } = datagrams;
+    let some = |count: u64| (count > 0).then_some(count);
+    info!(
+        datagrams = received,
+        returned,
+        truncated = some(dropped.truncated),
+        service_port = some(dropped.service_port),
+        not_unicast = some(dropped.not_unicast),
+        source_rate = some(dropped.source_rate),
+        total_rate = some(dropped.total_rate),
+        ourselves = some(dropped.ourselves),
+        unsent = some(dropped.unsent),
+        "done with UDP"
+    );
 }
 
 /// Prints where we listen. Nobody reading (a closed pipe) is no error.

@@ -94,6 +94,6 @@ impl Session {
         let is_late = deadline.zip(service.instant(now)).is_some_and(|(by, now)| by <= now);
         let drained = self.echo.reason() == Some(Reason::Drain) || is_late;
         let cut = usize::from(is_cut && drained);
-        service.settle(&Summary { accepted: 1, cut, received, echoed });
+        service.settle(&Summary { accepted: 1, cut, received, echoed, ..Summary::default() });
     }
 }

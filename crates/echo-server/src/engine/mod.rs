@@ -14,7 +14,7 @@ use std::{io, num::NonZero, sync::Arc, thread};
 use clap::ValueEnum;
 use tracing::warn;
 
-use crate::{listener::Listener, service::Service};
+use crate::{Datagrams, listener::Listener, service::Service};
 
 /// How bytes are moved, as asked for with `--engine`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -49,6 +49,8 @@ pub struct Summary {
     pub received: u64,
     /// Bytes sent back on them, framing included. Equal to `received` when nothing was lost.
     pub echoed: u64,
+    /// What came over UDP.
+    pub datagrams: Datagrams,
 }
 
 impl Engine {
@@ -118,5 +120,6 @@ impl Summary {
         self.cut += other.cut;
         self.received += other.received;
         self.echoed += other.echoed;
+        self.datagrams.add(&other.datagrams);
     }
 }
