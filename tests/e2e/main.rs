@@ -4,6 +4,7 @@ mod endpoints;
 mod failures;
 mod framing;
 mod guide;
+mod limits;
 mod readme;
 mod streams;
 #[path = "../support/mod.rs"]

@@ -1,14 +1,23 @@
 //! Limits: connections, descriptors, idle time.
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
+use rustix::process::{Resource, Rlimit, prlimit};
+use socket2::{Domain, Socket, Type};
+
 use crate::{
     Engine,
-    support::{Ended, PATIENCE, client, noise, usage::cpu_ticks},
+    support::{
+        Ended, PATIENCE, client, noise,
+        place::{Place, assert_echoes},
+        usage::{cpu_ticks, until},
+    },
 };
 
 pub(crate) const TESTS: crate::Tests = tests![
@@ -17,6 +26,8 @@ pub(crate) const TESTS: crate::Tests = tests![
     zero_means_no_idle_timeout,
     once_serves_one_connection_and_ends,
     a_lack_of_descriptors_neither_ends_nor_spins_the_server,
+    one_address_has_so_many_connections_and_no_more,
+    a_peer_that_does_not_read_is_cut_and_nobody_else,
 ];
 
 fn echoes(mut stream: &TcpStream, byte: u8) -> bool {
@@ -71,7 +82,10 @@ fn once_serves_one_connection_and_ends(engine: Engine) {
 }
 
 fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {
-    let server = engine.start_after("ulimit -n 64", &["--max-connections", "1000"]);
+    let server = engine.start(&["--max-connections", "1000"]);
+    // Told at the start, it would not take so many connections.
+    let few = Rlimit { current: Some(64), maximum: Some(64) };
+    prlimit(Some(server.pid()), Resource::Nofile, few).unwrap();
     let mut all = vec![server.connect()];
     assert!(echoes(&all[0], 1));
     all.extend((1..100).map(|_| server.connect()));
@@ -94,4 +108,68 @@ fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {
     let mut last = last;
     last.read_exact(&mut back).unwrap();
     assert_eq!(back, [2]);
+}
+
+/// A connection from another address of this machine.
+fn connect_from(address: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn one_address_has_so_many_connections_and_no_more(engine: Engine) {
+    let place = Place::new();
+    let server = engine.start(&["-v", "--max-per-peer", "2", "--listen", &place.endpoint()]);
+    let (a, b) = (server.connect(), server.connect());
+    assert!(echoes(&a, 1) && echoes(&b, 2));
+    for _ in 0..5 {
+        let mut refused = server.connect();
+        match refused.read(&mut [0]) {
+            Ok(n) => assert_eq!(n, 0),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+    }
+    server.wait_for_log("refused: --max-per-peer");
+    assert!(echoes(&connect_from([127, 0, 0, 2], server.address()), 3), "another address");
+    let local = [place.connect(), place.connect(), place.connect()];
+    local.iter().for_each(assert_echoes);
+    assert!(echoes(&a, 4) && echoes(&b, 5), "who was there before");
+    drop(a);
+    until("there is room again", || echoes(&server.connect(), 6));
+    assert!(echoes(&b, 7));
+}
+
+fn a_peer_that_does_not_read_is_cut_and_nobody_else(engine: Engine) {
+    let args = ["-v", "--stall-timeout", "400ms", "--idle-timeout", "0s"];
+    let server = engine.start(&args);
+    let neighbour = server.connect();
+    assert!(echoes(&neighbour, 1));
+    let mut stalled = server.connect();
+    stalled.set_write_timeout(Some(PATIENCE)).unwrap();
+    let start = Instant::now();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                assert!(echoes(&neighbour, 2), "the neighbour never notices");
+            }
+        });
+        // Fills every buffer on the way; then nothing moves until we are cut.
+        let endless = noise(1 << 20);
+        let cut = (0..).find_map(|_| stalled.write_all(&endless).err());
+        is_over.store(true, Ordering::Relaxed);
+        let kind = cut.map(|e| e.kind());
+        assert!(
+            matches!(kind, Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)),
+            "{kind:?}"
+        );
+    });
+    assert!(start.elapsed() >= Duration::from_millis(400));
+    let line = server.wait_for_log("disconnected");
+    assert!(line.contains("the peer does not read"), "{line}");
+    drop(neighbour);
+    assert!(server.stop().status.success(), "who was cut before is no reason to fail");
 }

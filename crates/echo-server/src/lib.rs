@@ -14,6 +14,7 @@ mod admission;
 mod args;
 mod config;
 mod engine;
+mod limits;
 mod listener;
 mod overload;
 mod peer;
@@ -119,6 +120,13 @@ impl Server {
         self.endpoints.iter().map(String::as_str)
     }
 
+    /// Lowers the number of connections to what this process has descriptors for.
+    fn fit_into_descriptors(&mut self) {
+        let sockets = self.workers.iter().map(Vec::len).sum::<usize>() + self.udp.len();
+        let asked = self.config.max_connections;
+        self.config.max_connections = limits::connections(asked, self.workers.len(), sockets);
+    }
+
     /// Serves until `shutdown` has begun and every connection has ended or was cut.
     ///
     /// # Errors
@@ -145,7 +153,9 @@ fn run(args: &Args) -> anyhow::Result<Summary> {
     let shutdown = Arc::new(Shutdown::new(config.drain_timeout).context("cannot start")?);
     // Before the endpoints are announced: who reads the line may send a signal at once.
     begin_on_signal(&shutdown).context("cannot handle signals")?;
-    let server = Server::bind(config)?;
+    limits::raise_descriptors();
+    let mut server = Server::bind(config)?;
+    server.fit_into_descriptors();
     let serves_udp = !server.udp.is_empty();
     announce(&server).context("cannot write to stdout")?;
     let summary = server.serve(&shutdown).context("cannot go on")?;
