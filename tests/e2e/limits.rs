@@ -2,8 +2,9 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Shutdown, TcpStream},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     process::Command,
     time::Duration,
 };
@@ -66,4 +67,43 @@ fn when_descriptors_are_too_few_there_are_fewer_connections_and_none_is_refused(
         assert_eq!(ended.count("connections"), 40, "{}", ended.log);
         assert!(!ended.log.contains("cannot accept"), "{}", ended.log);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_comes_when_no_thread_can_be_had_waits_for_one() {
+    if !rustix::process::geteuid().is_root() {
+        let _ = writeln!(io::stderr(), "LEFT OUT, needs root: a user of its own, with a limit");
+        return;
+    }
+    // Where that user can read it, wherever we were built.
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = place.path().join("echo-server");
+    fs::copy(server_path(), &program).unwrap();
+    let mut shell = Command::new("sh");
+    // Four threads to run at all, so about four for connections. bash says -u, dash -p.
+    let limit = "if (ulimit -u 8) 2>/dev/null; then ulimit -u 8; else ulimit -p 8; fi";
+    let line = format!("{limit} && exec \"$0\" --listen 127.0.0.1:0 --engine threads");
+    shell.args(["-c", &line]);
+    shell.arg(program).uid(1_000_000 + std::process::id()); // all its threads are the server's
+    let server = Server::spawn(shell);
+    let ping = |mut stream: &TcpStream| {
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+    };
+    let first = server.connect();
+    ping(&first);
+    let mut all: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
+    server.wait_for_log("cannot accept; pausing, connections go on");
+    for stream in &mut all {
+        stream.write_all(b"y").unwrap();
+    }
+    ping(&first);
+    // As one ends, the next is served; nobody was reset.
+    drop(first);
+    for mut stream in all {
+        stream.read_exact(&mut [0]).unwrap();
+    }
+    assert_eq!(server.stop().count("connections"), 11);
 }

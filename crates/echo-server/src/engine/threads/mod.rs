@@ -6,12 +6,24 @@
 //!      └──────────────── bell: a connection has ended ────┘
 //! ```
 //!
+//! A thread is started before its connection is accepted: when the system has none to give, who
+//! comes stays in the backlog.
+//!
 //! The accept loop rests at the connection limit and after errors by leaving the listeners out of
 //! its poll set. The kernel's backlog holds who comes meanwhile.
 
 mod connection;
 
-use std::{io, os::fd::AsFd, sync::Arc, thread, time::Instant};
+use std::{
+    io,
+    os::fd::AsFd,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
+    time::Instant,
+};
 
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
@@ -34,12 +46,14 @@ const STACK_SIZE: usize = 256 << 10;
 /// Serves until a shutdown has begun and every connection has ended or was cut.
 pub(crate) fn serve(listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<()> {
     let acceptor = Acceptor::new(service, listeners)?;
-    Engine { service: Arc::clone(service), acceptor }.run()
+    Engine { service: Arc::clone(service), acceptor, spare: None }.run()
 }
 
 struct Engine {
     service: Arc<Service>,
     acceptor: Acceptor,
+    /// A thread that waits for its connection: nobody is accepted whom no thread can serve.
+    spare: Option<SyncSender<(Socket, Slot, Peer)>>,
 }
 
 impl Engine {
@@ -78,15 +92,23 @@ impl Engine {
     }
 
     fn accept(&mut self, which: usize) -> Accepted {
+        let thread = match self.spare.take().map_or_else(start, Ok) {
+            Ok(thread) => thread,
+            Err(error) => {
+                self.acceptor.overloaded(&error);
+                return Accepted::Rest;
+            }
+        };
         match self.acceptor.accept(which) {
-            Accepted::Connection(socket, slot, peer) => match start(socket, slot, peer) {
-                Ok(()) => Accepted::GoOn,
-                Err(error) => {
-                    self.acceptor.overloaded(&error);
-                    Accepted::Rest
-                }
-            },
-            other => other,
+            Accepted::Connection(socket, slot, peer) => {
+                // It waits for nothing else, and there is room for one.
+                let _ = thread.send((socket, slot, peer));
+                Accepted::GoOn
+            }
+            other => {
+                self.spare = Some(thread);
+                other
+            }
         }
     }
 
@@ -139,9 +161,15 @@ impl Engine {
     }
 }
 
-/// Serves a connection on a thread of its own.
-fn start(socket: Socket, slot: Slot, peer: Peer) -> io::Result<()> {
+/// Starts a thread that serves the connection that it is sent, if any.
+fn start() -> io::Result<SyncSender<(Socket, Slot, Peer)>> {
+    let (sender, receiver) = sync_channel(1);
     let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_SIZE);
-    let now = slot.service().now();
-    thread.spawn(move || connection::serve(socket, Session::new(slot, peer, now))).map(drop)
+    thread.spawn(move || {
+        if let Ok((socket, slot, peer)) = receiver.recv() {
+            let now = slot.service().now();
+            connection::serve(socket, Session::new(slot, peer, now));
+        }
+    })?;
+    Ok(sender)
 }
