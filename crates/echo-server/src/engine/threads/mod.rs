@@ -163,7 +163,7 @@ impl Engine {
 
 /// Starts a thread that serves the connection that it is sent, if any.
 fn start() -> io::Result<SyncSender<(Socket, Slot, Peer)>> {
-    let (sender, receiver) = sync_channel(1);
+    let (sender, receiver) = sync_channel::<(Socket, Slot, Peer)>(1);
     let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_SIZE);
     thread.spawn(move || {
         if let Ok((socket, slot, peer)) = receiver.recv() {
