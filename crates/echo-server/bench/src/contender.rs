@@ -28,8 +28,8 @@ pub(crate) struct Contender {
     pub(crate) command: Vec<String>,
     /// Busy while it waits: compared with those that do the same.
     pub(crate) spins: bool,
-    /// Slow to start or far behind: left out of a quick run.
-    pub(crate) is_for_scale: bool,
+    /// Part of a quick run.
+    pub(crate) is_key: bool,
     /// The most connections that it can have.
     pub(crate) max_connections: usize,
 }
@@ -61,6 +61,20 @@ const PEERS: [(&str, &str); 7] = [
     ("threads", "std threads"),
 ];
 
+/// The best of each kind, as far as we know: a quick run is about them.
+const KEY: [&str; 10] = [
+    "tokio",
+    "tokio current-thread",
+    "monoio",
+    "std threads",
+    "Asio",
+    "bare epoll",
+    "bare epoll, spinning",
+    "bare io_uring",
+    "bare io_uring, 64 KiB",
+    "bare splice",
+];
+
 /// Threads are not for thousands of connections on one core: they are measured up to here.
 const MAX_THREADS: usize = 1_000;
 
@@ -72,7 +86,7 @@ impl Contender {
             kind,
             command,
             spins,
-            is_for_scale: false,
+            is_key: kind == Kind::Ours || KEY.contains(&name),
             max_connections: usize::MAX,
         }
     }
@@ -111,7 +125,6 @@ impl Field {
             match peer.command() {
                 Ok(command) => {
                     let mut contender = Contender::new(peer.name, Kind::Peer, command);
-                    contender.is_for_scale = peer.is_for_scale;
                     contender.max_connections = peer.max_connections;
                     field.present.push(contender);
                 }

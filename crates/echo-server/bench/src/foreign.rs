@@ -12,7 +12,6 @@ pub(crate) struct Foreign {
     pub(crate) name: &'static str,
     toolchain: Toolchain,
     source: &'static str,
-    pub(crate) is_for_scale: bool,
     pub(crate) max_connections: usize,
 }
 
@@ -28,14 +27,12 @@ pub(crate) fn peers() -> Vec<Foreign> {
         name,
         toolchain: Toolchain::Compiler(compiler, flags, libraries),
         source,
-        is_for_scale: false,
         max_connections: usize::MAX,
     };
     let interpreted = |name, interpreter, source, max_connections| Foreign {
         name,
         toolchain: Toolchain::Interpreter(interpreter),
         source,
-        is_for_scale: true,
         max_connections,
     };
     vec![

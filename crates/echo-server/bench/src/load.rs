@@ -6,6 +6,7 @@
 
 use std::{
     collections::VecDeque,
+    fs,
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
@@ -52,6 +53,8 @@ pub(crate) struct Measured<T> {
     pub(crate) service_ns: Histogram<u32>,
     /// The share of the time that the load's own thread was on its core.
     pub(crate) load_cpu: f64,
+    /// The share of the time that it would have been, and somebody else was.
+    pub(crate) load_waited: f64,
     /// What the caller has looked at when the clock started, and when it stopped.
     pub(crate) before: T,
     pub(crate) after: T,
@@ -82,16 +85,17 @@ pub(crate) fn run<T>(
     load.messages = 0;
     load.service_ns.reset();
     let before = look()?;
-    let (begin, own) = (Instant::now(), own_cpu());
+    let (begin, cpu, waited) = (Instant::now(), own_cpu(), own_wait());
     load.until(&poll, begin + times.measure)?;
-    let (took, own) = (begin.elapsed(), own_cpu() - own);
+    let (took, cpu, waited) = (begin.elapsed(), own_cpu() - cpu, own_wait() - waited);
     let after = look()?;
     let messages = load.messages;
     let service_ns = load.service_ns.clone();
 
     load.finish(&poll)?;
-    let load_cpu = own.as_secs_f64() / took.as_secs_f64();
-    Ok(Measured { messages, took, service_ns, load_cpu, before, after })
+    let share = |time: Duration| time.as_secs_f64() / took.as_secs_f64();
+    let (load_cpu, load_waited) = (share(cpu), share(waited));
+    Ok(Measured { messages, took, service_ns, load_cpu, load_waited, before, after })
 }
 
 /// Opens connections on each of which something was echoed.
@@ -282,4 +286,12 @@ impl Load<'_> {
 fn own_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// How long this thread was ready to run and its core was taken; nothing where the kernel does not
+/// tell.
+fn own_wait() -> Duration {
+    let schedstat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let waited = schedstat.split_whitespace().nth(1).and_then(|ns| ns.parse().ok());
+    Duration::from_nanos(waited.unwrap_or(0))
 }

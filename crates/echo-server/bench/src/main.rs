@@ -57,10 +57,10 @@ fn announce(address: SocketAddr) {
 
 fn run(args: &RunArgs) -> anyhow::Result<bool> {
     let field = gather(&args.who)?;
-    let (chosen, left_out): (Vec<&Contender>, Vec<&Contender>) =
-        field.present.iter().partition(|contender| {
-            args.who.includes(contender) && !(args.quick && contender.is_for_scale)
-        });
+    let (chosen, left_out): (Vec<&Contender>, Vec<&Contender>) = field
+        .present
+        .iter()
+        .partition(|contender| args.who.includes(contender) && (contender.is_key || !args.quick));
     let left_out: Vec<&str> = left_out.iter().map(|contender| &*contender.name).collect();
     prepare_load()?;
     let (rounds, times) = (args.rounds(), args.times());

@@ -13,6 +13,9 @@ use crate::{
 /// A load that took more of its core may have been what was measured.
 const BUSY_LOAD: f64 = 0.95;
 
+/// When others took more of the load's core than this, the figures are theirs, too.
+const DISTURBED: f64 = 0.02;
+
 /// Who was measured how, before the first cell.
 pub(crate) fn preamble(field: &Field, left_out: &[&str], rounds: usize, times: Times) {
     println!(
@@ -68,9 +71,9 @@ fn row(series: &Series<'_>, all: &[Series<'_>]) {
     let median = |figure: fn(&Sample) -> f64| series.spread(figure).map_or(f64::NAN, |s| s.median);
     let to = |kind| best(all, kind, series).and_then(|other| series.ratio(other, rate));
     let cpu = best(all, Kind::Peer, series).and_then(|other| series.ratio(other, |s| s.cpu_us));
-    let load = median(|s| s.load_cpu);
+    let (load, waited) = (median(|s| s.load_cpu), median(|s| s.load_waited));
     println!(
-        "{mark} {:<28} {:>8.1} {:<19} {:>18} {:>18} {:>8.2} {:>10} {:>8.1} {:>8.1} {:>5.0}%{} {:>9.2}{}",
+        "{mark} {:<28} {:>8.1} {:<19} {:>18} {:>18} {:>8.2} {:>10} {:>8.1} {:>8.1} {:>5.0}%{}{} {:>8.2}{}",
         contender.name,
         rates.median / 1e3,
         format!("({:.1}-{:.1})", rates.min / 1e3, rates.max / 1e3),
@@ -82,6 +85,7 @@ fn row(series: &Series<'_>, all: &[Series<'_>]) {
         median(|s| s.p99_us),
         load * 100.0,
         if load > BUSY_LOAD { '!' } else { ' ' },
+        if waited > DISTURBED { '~' } else { ' ' },
         median(|s| s.memory.anonymous as f64) / f64::from(1 << 20),
         series.failure.as_ref().map_or(String::new(), |why| format!("  FAILED once: {why}")),
     );
@@ -98,7 +102,9 @@ pub(crate) fn legend() {
     println!(
         "\n* ours, - bare loop; ratios: spinning bare loops for those that spin; CPU us: of the \
          server per message;\ncpu/peer: that of the best peer is 1; load: of its core, ! it may \
-         be the limit; own: anonymous memory"
+         be the limit,\n~ others kept it from its core for over {:.0} % of the time; own: anonymous \
+         memory",
+        DISTURBED * 100.0
     );
 }
 
@@ -137,6 +143,7 @@ pub(crate) fn json(cell: Cell, all: &[Series<'_>]) {
             "p50_us": figure(|s| s.p50_us),
             "p99_us": figure(|s| s.p99_us),
             "load_cpu": figure(|s| s.load_cpu),
+            "load_waited": figure(|s| s.load_waited),
             "resident_bytes": figure(|s| s.memory.resident as f64),
             "anonymous_bytes": figure(|s| s.memory.anonymous as f64),
             "to_best_peer": ratio(Kind::Peer),

@@ -22,6 +22,8 @@ pub(crate) struct Sample {
     pub(crate) p99_us: f64,
     /// The share of its core that the load took: near 1, it may be the load that is measured.
     pub(crate) load_cpu: f64,
+    /// The share of the time that others kept the load from its core: disturbed, if it is much.
+    pub(crate) load_waited: f64,
     pub(crate) memory: Memory,
 }
 
@@ -69,6 +71,7 @@ fn sample(contender: &Contender, cell: Cell, times: Times) -> anyhow::Result<Sam
         p50_us: us(0.5),
         p99_us: us(0.99),
         load_cpu: measured.load_cpu,
+        load_waited: measured.load_waited,
         memory,
     })
 }
