@@ -10,6 +10,9 @@ use crate::{
     load::Times,
 };
 
+/// Until windows and buffers have their size.
+const MIN_WARM_UP: Duration = Duration::from_millis(100);
+
 /// echo-server beside its peers and beside bare loops, in one run.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -144,5 +147,5 @@ impl Who {
 
 fn times(seconds: f64) -> Times {
     let measure = Duration::from_secs_f64(seconds.clamp(0.01, 3600.0));
-    Times { warm_up: measure / 4, measure }
+    Times { warm_up: (measure / 4).max(MIN_WARM_UP), measure }
 }

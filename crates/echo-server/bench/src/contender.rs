@@ -75,8 +75,8 @@ const KEY: [&str; 10] = [
     "bare splice",
 ];
 
-/// Threads are not for thousands of connections on one core: they are measured up to here.
-const MAX_THREADS: usize = 1_000;
+/// How many threads a process is asked to have.
+const MAX_THREADS: usize = 10_000;
 
 impl Contender {
     fn new(name: &str, kind: Kind, command: Vec<String>) -> Self {
@@ -124,9 +124,7 @@ impl Field {
         for peer in foreign::peers() {
             match peer.command() {
                 Ok(command) => {
-                    let mut contender = Contender::new(peer.name, Kind::Peer, command);
-                    contender.max_connections = peer.max_connections;
-                    field.present.push(contender);
+                    field.present.push(Contender::new(peer.name, Kind::Peer, command));
                 }
                 Err(why) => field.absent.push((peer.name.to_owned(), format!("{why:#}"))),
             }

@@ -12,34 +12,24 @@ pub(crate) struct Foreign {
     pub(crate) name: &'static str,
     toolchain: Toolchain,
     source: &'static str,
-    pub(crate) max_connections: usize,
 }
 
 enum Toolchain {
-    /// A compiler with its flags, and what is linked.
+    /// A compiler: what goes before the source, and what goes after.
     Compiler(&'static str, &'static [&'static str], &'static [&'static str]),
     Interpreter(&'static str),
 }
 
 /// All of them.
 pub(crate) fn peers() -> Vec<Foreign> {
-    let compiled = |name, compiler, flags, libraries, source| Foreign {
-        name,
-        toolchain: Toolchain::Compiler(compiler, flags, libraries),
-        source,
-        max_connections: usize::MAX,
-    };
-    let interpreted = |name, interpreter, source, max_connections| Foreign {
-        name,
-        toolchain: Toolchain::Interpreter(interpreter),
-        source,
-        max_connections,
-    };
+    use Toolchain::{Compiler, Interpreter};
+    let peer = |name, toolchain, source| Foreign { name, toolchain, source };
     vec![
-        compiled("Asio", "c++", &["-std=c++17", "-O3"], &["-pthread"], "asio.cpp"),
-        compiled("libuv", "cc", &["-std=gnu17", "-O3"], &["-luv"], "libuv.c"),
-        interpreted("Python asyncio", "python3", "asyncio_echo.py", usize::MAX),
-        interpreted("Node.js", "node", "net_echo.js", usize::MAX),
+        peer("Asio", Compiler("c++", &["-std=c++17", "-O3"], &["-pthread"]), "asio.cpp"),
+        peer("libuv", Compiler("cc", &["-std=gnu17", "-O3"], &["-luv"]), "libuv.c"),
+        peer("Go net", Compiler("go", &["build"], &[]), "echo.go"),
+        peer("Python asyncio", Interpreter("python3"), "asyncio_echo.py"),
+        peer("Node.js", Interpreter("node"), "net_echo.js"),
     ]
 }
 
@@ -55,11 +45,11 @@ impl Foreign {
                 let mut program = std::env::current_exe()?;
                 program.set_file_name(self.source.replace('.', "-"));
                 let mut build = Command::new(compiler);
-                build.args(flags).arg(source).arg("-o").arg(&program).args(libraries);
+                build.args(flags).arg("-o").arg(&program).arg(source).args(libraries);
                 let built = build.output().with_context(|| format!("no {compiler}"))?;
                 if !built.status.success() {
                     let said = String::from_utf8_lossy(&built.stderr).into_owned();
-                    let error = said.lines().find(|line| line.contains("error"));
+                    let error = said.lines().find(|line| line.contains("error:"));
                     bail!("{}", error.unwrap_or("it does not build"));
                 }
                 Ok(vec![program.to_string_lossy().into_owned()])

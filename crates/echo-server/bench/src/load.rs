@@ -32,7 +32,7 @@ use crate::{
 const CONNECT_BATCH: usize = 100;
 
 /// The longest wait for an answer before the clock runs, and after it has stopped.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 512;
@@ -294,4 +294,121 @@ fn own_wait() -> Duration {
     let schedstat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let waited = schedstat.split_whitespace().nth(1).and_then(|ns| ns.parse().ok());
     Duration::from_nanos(waited.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::TcpListener,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        thread,
+    };
+
+    use super::*;
+
+    const CELL: Cell = Cell { connections: 2, bytes: 64, depth: 4 };
+
+    const TIMES: Times =
+        Times { warm_up: Duration::from_millis(20), measure: Duration::from_millis(100) };
+
+    /// Loads a server that sends in pieces of `piece` bytes what `bend` makes of each read, given
+    /// the number of bytes before it; says how many bytes it has sent when the load was done.
+    fn load(
+        piece: usize,
+        bend: impl Fn(u64, &mut Vec<u8>) + Copy + Send + 'static,
+    ) -> anyhow::Result<(Measured<()>, u64)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let sent = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&sent);
+        thread::spawn(move || {
+            for stream in listener.incoming().take(CELL.connections) {
+                let (mut stream, sent) = (stream?, Arc::clone(&counter));
+                stream.set_nodelay(true)?;
+                thread::spawn(move || -> io::Result<()> {
+                    let (mut buffer, mut before) = ([0; 4096], 0);
+                    loop {
+                        let n = stream.read(&mut buffer)?;
+                        let mut echo = buffer[..n].to_vec();
+                        bend(before, &mut echo);
+                        before += n as u64;
+                        for piece in echo.chunks(piece) {
+                            stream.write_all(piece)?;
+                            sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                        }
+                        if n == 0 {
+                            return Ok(());
+                        }
+                    }
+                });
+            }
+            io::Result::Ok(())
+        });
+        let measured = run(address, CELL, TIMES, || Ok(()))?;
+        Ok((measured, sent.load(Ordering::Relaxed)))
+    }
+
+    fn failure(bend: impl Fn(u64, &mut Vec<u8>) + Copy + Send + 'static) -> String {
+        load(4096, bend).map_or_else(|error| format!("{error:#}"), |_| "no failure".into())
+    }
+
+    /// Whether this read is the first beyond the bytes of the greeting.
+    fn is_load(before: u64) -> bool {
+        before >= 64
+    }
+
+    #[test]
+    fn a_message_counts_when_all_of_it_is_back_however_it_is_cut() {
+        for piece in [1, 7, 63, 64, 65, 4096] {
+            let (measured, sent) = load(piece, |_, _| {}).expect("an honest server");
+            assert!(measured.messages > 0, "pieces of {piece}");
+            assert!(measured.messages * 64 <= sent, "pieces of {piece}: {measured:?} of {sent}");
+            assert_eq!(measured.service_ns.len(), measured.messages);
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_wrong_lost_or_doubled_is_found() {
+        let found = "what came back is not what was sent";
+        let ways: [(&str, fn(u64, &mut Vec<u8>)); 3] = [
+            ("wrong", |before, echo| {
+                if is_load(before) {
+                    echo[3] ^= 1;
+                }
+            }),
+            ("lost", |before, echo| {
+                if is_load(before) {
+                    echo.remove(3);
+                }
+            }),
+            ("doubled", |before, echo| {
+                if is_load(before) {
+                    echo.insert(3, echo[3]);
+                }
+            }),
+        ];
+        for (way, bend) in ways {
+            let failure = failure(bend);
+            assert!(failure.contains(found), "{way}: {failure}");
+        }
+    }
+
+    #[test]
+    fn what_never_comes_back_is_a_failure_though_much_was_measured() {
+        let failure = failure(|before, echo| {
+            if before > 10_000 {
+                echo.clear();
+            }
+        });
+        assert!(failure.contains("never came back"), "{failure}");
+    }
+
+    #[test]
+    fn a_server_that_closes_is_a_failure() {
+        let failure = failure(|before, _| assert!(before < 10_000, "closed, as it shall be"));
+        assert!(failure.contains("closed by the server") || failure.contains("reset"), "{failure}");
+    }
 }
