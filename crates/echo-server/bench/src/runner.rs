@@ -61,7 +61,10 @@ pub(crate) fn measure<'c>(
 
 fn sample(contender: &Contender, cell: Cell, times: Times) -> anyhow::Result<Sample> {
     let server = Server::start(contender)?;
-    let measured = load::run(server.address, cell, times, || server.cpu())?;
+    let measured = match load::run(server.address, cell, times, || server.cpu()) {
+        Ok(measured) => measured,
+        Err(error) => return Err(server.end(error)),
+    };
     let memory = server.memory()?;
     let messages = measured.messages as f64;
     let us = |quantile| measured.service_ns.value_at_quantile(quantile) as f64 / 1e3;

@@ -7,10 +7,11 @@ use std::{
     net::SocketAddr,
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
+    thread,
     time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit},
@@ -29,6 +30,10 @@ const START_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// The longest line in which it does.
 const MAX_ANNOUNCEMENT: u64 = 256;
 
+/// How long a server that has failed may take to end, and how much of what it said is read.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+const MAX_LAST_WORDS: u64 = 4096;
+
 /// A running server; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -42,23 +47,27 @@ impl Server {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["pinned", "--core", &SERVER_CORE.to_string(), "--"]);
         command.args(&contender.command);
-        let mut child =
+        let child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        match announced(&mut child) {
-            Ok(address) => Ok(Self { child, address }),
-            Err(error) => {
-                drop(child.kill());
-                let mut said = String::new();
-                if let Some(stderr) = child.stderr.take() {
-                    drop(stderr.take(4096).read_to_string(&mut said));
-                }
-                drop(child.wait());
-                match said.lines().find(|line| !line.trim().is_empty()) {
-                    Some(line) => bail!("{}", line.trim()),
-                    None => Err(error),
-                }
-            }
+        // Until it listens, no address is right.
+        let mut server = Self { child, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
+        match announced(&mut server.child) {
+            Ok(address) => server.address = address,
+            Err(error) => return Err(server.end(error)),
         }
+        Ok(server)
+    }
+
+    /// Ends it after an error: when it had ended by itself, what it said about that is the error.
+    pub(crate) fn end(mut self, error: anyhow::Error) -> anyhow::Error {
+        // One that ends right now gets the time to.
+        thread::sleep(LAST_WORDS);
+        let ended = self.child.try_wait().ok().flatten();
+        let (Some(status), Some(stderr)) = (ended, self.child.stderr.take()) else { return error };
+        let mut said = String::new();
+        drop(stderr.take(MAX_LAST_WORDS).read_to_string(&mut said));
+        let line = said.lines().map(str::trim).find(|line| !line.is_empty());
+        error.context(format!("{status}: {}", line.unwrap_or("it said nothing")))
     }
 
     /// The time that all its threads, also those that have ended, were on a core.
