@@ -373,7 +373,8 @@ mod tests {
     #[test]
     fn a_byte_that_is_wrong_lost_or_doubled_is_found() {
         let found = "what came back is not what was sent";
-        let ways: [(&str, fn(u64, &mut Vec<u8>)); 3] = [
+        type Bend = fn(u64, &mut Vec<u8>);
+        let ways: [(&str, Bend); 3] = [
             ("wrong", |before, echo| {
                 if is_load(before) {
                     echo[3] ^= 1;

@@ -18,8 +18,8 @@ use rustix::{
     net::{SocketFlags, accept_with, sockopt::set_tcp_nodelay},
 };
 
-/// One read: several messages of the largest kind, and no more than stays in the cache.
-const READ_SIZE: usize = 256 << 10;
+/// One read: a whole message of the largest kind. 256 KiB measured twice the CPU time.
+const READ_SIZE: usize = 64 << 10;
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -29,8 +29,9 @@ const LISTENER: u64 = u64::MAX;
 
 struct Connection {
     stream: TcpStream,
-    /// What was read and the peer has not taken.
+    /// What was read and the peer has not taken, from `start` on. Its memory is kept.
     unsent: Vec<u8>,
+    start: usize,
 }
 
 /// Serves for ever. One that `spins` asks again and again instead of sleeping.
@@ -57,7 +58,11 @@ pub(crate) fn serve(spins: bool) -> io::Result<()> {
                 let id = connections.len() as u64;
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
                 epoll::add(&poll, stream.as_fd(), EventData::new_u64(id), flags)?;
-                connections.push(Some(Connection { stream: stream.into(), unsent: Vec::new() }));
+                connections.push(Some(Connection {
+                    stream: stream.into(),
+                    unsent: Vec::new(),
+                    start: 0,
+                }));
                 continue;
             }
             let slot = &mut connections[id as usize];
@@ -76,12 +81,12 @@ impl Connection {
     /// not mean that all is read: the end is there to be read, too.
     fn turn(&mut self, buffer: &mut [u8], hung_up: bool) -> io::Result<bool> {
         if !self.unsent.is_empty() {
-            let sent = send(&self.stream, &self.unsent)?;
-            self.unsent.drain(..sent);
-            if !self.unsent.is_empty() {
+            self.start += send(&self.stream, &self.unsent[self.start..])?;
+            if self.start < self.unsent.len() {
                 return Ok(false);
             }
-            self.unsent = Vec::new();
+            self.unsent.clear();
+            self.start = 0;
         }
         loop {
             let n = match (&self.stream).read(buffer) {
