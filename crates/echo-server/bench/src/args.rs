@@ -80,7 +80,7 @@ pub(crate) struct Who {
     #[arg(long, value_name = "NAME=COMMAND ARGS", value_parser = Contender::parse)]
     pub(crate) server: Vec<Contender>,
 
-    /// Of the others only those whose name contains one of these
+    /// Only those whose name contains one of these, and those added with --server
     #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     who: Vec<String>,
 }
