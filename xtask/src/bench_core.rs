@@ -15,12 +15,7 @@ use crate::workspace;
 /// # Errors
 /// When it cannot be built or run, and when a target is missed.
 pub(crate) fn run(quick: bool, json: bool, only: Option<String>) -> anyhow::Result<()> {
-    let mut build = Command::new("cargo");
-    build.args(["build", "--release", "--quiet", "--target-dir", "target/bench-core"]);
-    build.args(["--manifest-path", "crates/echo-core/bench/Cargo.toml"]);
-    workspace::run(&mut build).context("the benchmark does not build")?;
-
-    let benchmark = workspace::root().join("target/bench-core/release/echo-core-bench");
+    let benchmark = workspace::build_bench("echo-core")?;
     let mut measure = match pinned() {
         Some(mut taskset) => {
             taskset.arg(benchmark);

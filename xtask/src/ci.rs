@@ -6,9 +6,15 @@ use anyhow::Context;
 
 use crate::{fuzz, tidy, workspace};
 
-/// The benchmark is a workspace of its own, which nothing else here builds.
-const BENCH_CLIPPY: &str = "clippy --manifest-path crates/echo-core/bench/Cargo.toml \
-                            --target-dir target/bench-core -- -D warnings";
+/// Workspaces of their own, which nothing else here builds.
+const OTHER_WORKSPACES: [&str; 3] =
+    ["crates/echo-core/fuzz", "crates/echo-core/bench", "crates/echo-server/bench"];
+
+/// The benchmarks among them, and where they are built.
+const BENCHES: [(&str, &str); 2] = [
+    ("crates/echo-core/bench", "target/bench-core"),
+    ("crates/echo-server/bench", "target/bench-server"),
+];
 
 /// How long each fuzz target runs: a look for what is broken at once. Longer: `cargo xtask fuzz`.
 const FUZZ_SECONDS: u64 = 5;
@@ -18,16 +24,18 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let start = Instant::now();
     step("tidy", tidy::run)?;
     cargo("fmt", "fmt --all --check", &[])?;
-    for workspace in ["fuzz", "bench"] {
-        let fmt = format!("fmt --check --manifest-path crates/echo-core/{workspace}/Cargo.toml");
-        cargo("fmt", &fmt, &[])?;
+    for workspace in OTHER_WORKSPACES {
+        cargo("fmt", &format!("fmt --check --manifest-path {workspace}/Cargo.toml"), &[])?;
     }
     cargo("clippy", "clippy --workspace --all-targets --all-features -- -D warnings", &[])?;
     for features in ["", "std", "tokio", "tokio-util"] {
         let clippy = format!("clippy -p echo-core --no-default-features --features={features}");
         cargo("clippy, one feature", &format!("{clippy} -- -D warnings"), &[])?;
     }
-    cargo("bench builds", BENCH_CLIPPY, &[])?;
+    for (bench, target) in BENCHES {
+        let clippy = format!("clippy --manifest-path {bench}/Cargo.toml --target-dir {target}");
+        cargo("bench builds", &format!("{clippy} --all-targets -- -D warnings"), &[])?;
+    }
     cargo("docs", "doc --workspace --no-deps --all-features", &[("RUSTDOCFLAGS", "-D warnings")])?;
     step("msrv", msrv)?;
     cargo("test", "test --workspace", &[("ECHO_REQUIRE_INTEROP", "1")])?;

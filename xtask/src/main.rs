@@ -1,6 +1,7 @@
 //! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`, `bench`.
 
 mod bench_core;
+mod bench_server;
 mod ci;
 mod demo;
 mod fuzz;
@@ -52,6 +53,18 @@ enum Bench {
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
     },
+    /// The server on real sockets, beside tokio, monoio, Asio and others, and bare loops
+    Server {
+        /// `--quick`, and what else the rig knows: `cargo xtask bench server -- --help`
+        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// What idle connections cost the server, beside the same
+    Memory {
+        /// `--idle N`, and what else the rig knows: `cargo xtask bench memory -- --help`
+        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,6 +74,8 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Bench(Bench::Core { quick, json, only }) => bench_core::run(quick, json, only),
+        Task::Bench(Bench::Server { args }) => bench_server::run("run", &args),
+        Task::Bench(Bench::Memory { args }) => bench_server::run("memory", &args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

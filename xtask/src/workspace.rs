@@ -24,6 +24,16 @@ pub(crate) fn build(package: &str) -> anyhow::Result<PathBuf> {
     Ok(built.path().to_owned())
 }
 
+/// Builds a crate's benchmark, a workspace of its own in its folder, and says where the program is.
+pub(crate) fn build_bench(package: &str) -> anyhow::Result<PathBuf> {
+    let target = format!("target/bench-{}", package.trim_start_matches("echo-"));
+    let mut build = Command::new("cargo");
+    build.args(["build", "--release", "--quiet", "--target-dir", &target]);
+    build.args(["--manifest-path", &format!("crates/{package}/bench/Cargo.toml")]);
+    run(&mut build).context("the benchmark does not build")?;
+    Ok(root().join(target).join(format!("release/{package}-bench")))
+}
+
 /// Runs a command in the workspace with its output shown.
 ///
 /// # Errors

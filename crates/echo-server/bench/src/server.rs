@@ -1,0 +1,162 @@
+//! A server that was started to be measured: on a core of its own, and gone when we are.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    mem,
+    net::SocketAddr,
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit},
+    thread::{CpuSet, sched_setaffinity},
+};
+
+use crate::contender::Contender;
+
+/// Servers run on this core, the load on the next one.
+const SERVER_CORE: usize = 0;
+pub(crate) const LOAD_CORE: usize = 1;
+
+/// How long a server may take to say where it listens.
+const START_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// The longest line in which it does.
+const MAX_ANNOUNCEMENT: u64 = 256;
+
+/// How long a server that has failed may take to end, and how much of what it said is read.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+const MAX_LAST_WORDS: u64 = 4096;
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a contender and waits until it listens.
+    pub(crate) fn start(contender: &Contender) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["pinned", "--core", &SERVER_CORE.to_string(), "--"]);
+        command.args(&contender.command);
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        // Until it listens, no address is right.
+        let mut server = Self { child, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
+        match announced(&mut server.child) {
+            Ok(address) => server.address = address,
+            Err(error) => return Err(server.end(error)),
+        }
+        Ok(server)
+    }
+
+    /// Ends it after an error: when it had ended by itself, what it said about that is the error.
+    pub(crate) fn end(mut self, error: anyhow::Error) -> anyhow::Error {
+        // One that ends right now gets the time to.
+        thread::sleep(LAST_WORDS);
+        let ended = self.child.try_wait().ok().flatten();
+        let (Some(status), Some(stderr)) = (ended, self.child.stderr.take()) else { return error };
+        let mut said = String::new();
+        drop(stderr.take(MAX_LAST_WORDS).read_to_string(&mut said));
+        let line = said.lines().map(str::trim).find(|line| !line.is_empty());
+        error.context(format!("{status}: {}", line.unwrap_or("it said nothing")))
+    }
+
+    /// The time that all its threads, also those that have ended, were on a core.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let mut clock = 0;
+        // SAFETY: `clock` is a valid place for the answer, and the call keeps no pointer to it.
+        let error = unsafe { libc::clock_getcpuclockid(self.pid(), &raw mut clock) };
+        ensure!(error == 0, "the server has ended");
+        // SAFETY: a timespec is integers, for which all zeros is a value.
+        let mut time: libc::timespec = unsafe { mem::zeroed() };
+        // SAFETY: `time` is a valid place for the answer, and the call keeps no pointer to it.
+        let error = unsafe { libc::clock_gettime(clock, &raw mut time) };
+        ensure!(error == 0, "the server has ended");
+        Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+    }
+
+    /// Its memory, as the kernel counts it page by page.
+    pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid()))?;
+        let bytes = |name: &str| -> anyhow::Result<u64> {
+            let line = rollup.lines().find_map(|line| line.strip_prefix(name));
+            let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+            Ok(kilobytes.context("smaps_rollup is not as known")?.trim().parse::<u64>()? * 1024)
+        };
+        Ok(Memory { resident: bytes("Rss:")?, anonymous: bytes("Anonymous:")? })
+    }
+
+    fn pid(&self) -> libc::pid_t {
+        self.child.id() as libc::pid_t
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What a server has in memory, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) resident: u64,
+    /// What is its own: heap, stacks, and no pages of the program's file.
+    pub(crate) anonymous: u64,
+}
+
+/// Reads `listening on tcp://ADDRESS` from its standard output.
+fn announced(child: &mut Child) -> anyhow::Result<SocketAddr> {
+    let stdout = child.stdout.as_mut().context("no standard output")?;
+    let ready = poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&START_PATIENCE))?;
+    ensure!(ready > 0, "it does not say where it listens");
+    let mut line = String::new();
+    BufReader::new(stdout.take(MAX_ANNOUNCEMENT)).read_line(&mut line)?;
+    let address = line.trim().strip_prefix("listening on tcp://");
+    let address = address.with_context(|| format!("it said {line:?}, not where it listens"))?;
+    Ok(address.parse()?)
+}
+
+/// Becomes a command: on one core, with all the descriptors there may be, ending when we end.
+pub(crate) fn exec_pinned(core: usize, command: &[String]) -> anyhow::Error {
+    let prepare = || -> anyhow::Result<Command> {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        pin(core)?;
+        raise_descriptors()?;
+        let (program, args) = command.split_first().context("no command")?;
+        let mut command = Command::new(program);
+        command.args(args);
+        Ok(command)
+    };
+    match prepare() {
+        Ok(mut command) => {
+            let error = command.exec();
+            anyhow::Error::new(error).context(command.get_program().display().to_string())
+        }
+        Err(error) => error,
+    }
+}
+
+/// Keeps this thread, and those it starts from now on, on one core.
+pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores)
+        .with_context(|| format!("cannot run on core {core}; two cores are needed"))
+}
+
+/// Lets this process have as many descriptors as the system allows.
+pub(crate) fn raise_descriptors() -> anyhow::Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
