@@ -286,3 +286,248 @@ impl Stream for Socket {
 fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, sync::Arc};
+
+    use clap::Parser;
+    use echo_core::End;
+
+    use super::*;
+    use crate::{Config, Shutdown, admission::Slot, args::Args, peer::Peer, service::Service};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const DATA: Ready = Ready { readable: true, writable: false, behind: false };
+    const ROOM: Ready = Ready { readable: false, writable: true, behind: false };
+    const FIN: Ready = Ready { readable: true, writable: false, behind: true };
+
+    /// A socket that does as it is told, and then would wait; writes take everything by default.
+    #[derive(Default)]
+    struct Script {
+        reads: VecDeque<io::Result<Vec<u8>>>,
+        writes: VecDeque<io::Result<usize>>,
+        written: Vec<u8>,
+        fin: bool,
+        calls: usize,
+    }
+
+    impl Stream for Script {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.calls += 1;
+            let mut data = self.reads.pop_front().ok_or(io::ErrorKind::WouldBlock)??;
+            let n = data.len().min(into.len());
+            into[..n].copy_from_slice(&data[..n]);
+            data.drain(..n);
+            if !data.is_empty() {
+                self.reads.push_front(Ok(data));
+            }
+            Ok(n)
+        }
+
+        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            let n = self.writes.pop_front().unwrap_or(Ok(usize::MAX))?.min(from.len());
+            self.written.extend_from_slice(&from[..n]);
+            Ok(n)
+        }
+
+        fn shut_down_write(&mut self) -> io::Result<()> {
+            self.fin = true;
+            Ok(())
+        }
+    }
+
+    /// A connection, its socket, and the memory it receives into.
+    struct Rig {
+        connection: Connection,
+        stream: Script,
+        hot: Vec<u8>,
+    }
+
+    impl Rig {
+        fn new(args: &[&str]) -> Self {
+            let args = Args::try_parse_from([&["echo-server"], args].concat()).unwrap();
+            let config = Config::try_from(&args).unwrap();
+            let shutdown = Arc::new(Shutdown::new(config.drain_timeout).unwrap());
+            let slot = Slot::reserve(&Service::new(config, shutdown)).unwrap();
+            let peer = Peer::Inet("192.0.2.1:1".parse().unwrap());
+            let connection = Connection::new(Session::new(slot, peer, Duration::ZERO));
+            Self { connection, stream: Script::default(), hot: vec![0; ECHO_READ_SIZE] }
+        }
+
+        fn comes(&mut self, data: &[u8]) {
+            self.stream.reads.push_back(Ok(data.to_vec()));
+        }
+
+        fn turn(&mut self, ready: Ready) -> io::Result<Turn> {
+            self.connection.ready(ready);
+            self.connection.turn(&mut self.stream, &mut self.hot, SECOND)
+        }
+
+        fn kept(&self) -> &[u8] {
+            self.connection.kept.as_ref().map_or(&[], |kept| kept.pending())
+        }
+    }
+
+    fn error(kind: io::ErrorKind) -> io::Error {
+        kind.into()
+    }
+
+    #[test]
+    fn a_message_takes_one_read_and_one_write_and_no_memory() {
+        let mut rig = Rig::new(&[]);
+        for message in 1..=3 {
+            rig.comes(b"ping");
+            assert_eq!(rig.turn(DATA).unwrap(), Turn::Waits);
+            assert_eq!((rig.stream.written.len(), rig.stream.calls), (4 * message, 2 * message));
+        }
+        assert!(rig.connection.kept.is_none() && rig.connection.is_steady());
+    }
+
+    #[test]
+    fn what_the_peer_does_not_take_is_kept_until_it_does_and_nothing_is_read_meanwhile() {
+        let mut rig = Rig::new(&[]);
+        rig.comes(b"hello");
+        rig.comes(b"world");
+        rig.stream.writes.extend([Ok(2), Err(error(io::ErrorKind::WouldBlock))]);
+        assert_eq!(rig.turn(FIN).unwrap(), Turn::Waits);
+        assert_eq!((&*rig.stream.written, rig.kept()), (&b"he"[..], &b"llo"[..]));
+        assert!(rig.connection.awaits_writable() && !rig.connection.is_steady());
+        assert_eq!(rig.turn(ROOM).unwrap(), Turn::Waits, "it was told too early");
+        assert_eq!(rig.turn(DATA).unwrap(), Turn::Waits);
+        assert_eq!((rig.kept(), rig.stream.calls), (&b"llo"[..], 3));
+        assert_eq!(rig.turn(ROOM).unwrap(), Turn::Waits);
+        assert_eq!(rig.stream.written, b"helloworld");
+        assert!(rig.connection.kept.is_none());
+    }
+
+    #[test]
+    fn a_fin_told_with_the_data_before_it_is_found_in_the_same_turn() {
+        let mut rig = Rig::new(&[]);
+        rig.comes(b"bye");
+        rig.comes(b"");
+        assert_eq!(rig.turn(FIN).unwrap(), Turn::Ended);
+        assert_eq!((&*rig.stream.written, rig.stream.fin), (&b"bye"[..], true));
+        assert_eq!(rig.connection.session.echo.end(), Some(End::InOrder));
+    }
+
+    #[test]
+    fn a_fin_waits_for_everything_before_it_to_be_sent() {
+        let mut rig = Rig::new(&[]);
+        rig.comes(b"bye");
+        rig.comes(b"");
+        rig.stream.writes.push_back(Ok(1));
+        assert_eq!(rig.turn(FIN).unwrap(), Turn::Waits);
+        assert!(!rig.stream.fin);
+        assert_eq!(rig.turn(ROOM).unwrap(), Turn::Ended);
+        assert_eq!((&*rig.stream.written, rig.stream.fin), (&b"bye"[..], true));
+    }
+
+    #[test]
+    fn only_whole_frames_are_sent_and_the_rest_is_kept_no_longer_than_needed() {
+        let mut rig = Rig::new(&["--framing", "line"]);
+        for (data, written, kept) in [
+            (&b"one\ntw"[..], &b"one\n"[..], &b"tw"[..]),
+            (b"o", b"one\n", b"two"),
+            (b"\nthr", b"one\ntwo\n", b"thr"),
+            (b"ee\n", b"one\ntwo\nthree\n", b""),
+        ] {
+            rig.comes(data);
+            assert_eq!(rig.turn(DATA).unwrap(), Turn::Waits);
+            assert_eq!((&*rig.stream.written, rig.kept()), (written, kept));
+        }
+        assert!(rig.connection.kept.is_none());
+        rig.comes(b"cut");
+        rig.comes(b"");
+        assert_eq!(rig.turn(FIN).unwrap(), Turn::Ended, "what is cut off is not sent");
+        assert_eq!(rig.stream.written, b"one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn behind_a_bad_frame_all_is_discarded_while_the_good_ones_wait_to_be_sent() {
+        let mut rig = Rig::new(&["--framing", "line", "--max-frame", "4"]);
+        rig.comes(b"good\nfar too long\n");
+        rig.comes(b"more\n");
+        rig.stream.writes.push_back(Ok(1));
+        assert_eq!(rig.turn(FIN).unwrap(), Turn::Waits);
+        assert_eq!(rig.kept(), b"ood\n");
+        assert_eq!(rig.connection.session.echo.bytes_discarded(), 5);
+        assert_eq!(rig.turn(ROOM).unwrap(), Turn::Waits);
+        assert_eq!((&*rig.stream.written, rig.stream.fin), (&b"good\n"[..], true));
+        rig.comes(b"");
+        assert_eq!(rig.turn(DATA).unwrap(), Turn::Ended);
+    }
+
+    #[test]
+    fn a_firehose_ends_its_turn_and_goes_on_in_the_next_without_an_event() {
+        let mut rig = Rig::new(&[]);
+        rig.comes(&vec![7; 2 * TURN_BUDGET + 1]);
+        assert_eq!(rig.turn(DATA).unwrap(), Turn::Unfinished);
+        assert_eq!(rig.stream.written.len(), TURN_BUDGET);
+        assert_eq!(rig.turn(Ready::default()).unwrap(), Turn::Unfinished);
+        assert_eq!(rig.turn(Ready::default()).unwrap(), Turn::Waits);
+        assert_eq!(rig.stream.written.len(), 2 * TURN_BUDGET + 1);
+    }
+
+    #[test]
+    fn many_small_reads_end_a_turn_too() {
+        let mut rig = Rig::new(&[]);
+        (0..1000).for_each(|_| rig.comes(b"x"));
+        assert_eq!(rig.turn(FIN).unwrap(), Turn::Unfinished);
+        assert_eq!(rig.stream.written.len(), TURN_BUDGET / READ_COST);
+    }
+
+    #[test]
+    fn interrupted_calls_are_made_again_without_an_event_but_not_for_ever() {
+        let mut rig = Rig::new(&[]);
+        rig.stream.reads.push_back(Err(error(io::ErrorKind::Interrupted)));
+        rig.comes(b"hello");
+        rig.stream.writes.push_back(Err(error(io::ErrorKind::Interrupted)));
+        let mut turns = 1;
+        while rig.turn(if turns == 1 { DATA } else { Ready::default() }).unwrap() != Turn::Waits {
+            turns += 1;
+            assert!(turns < 4, "it gets on");
+        }
+        assert_eq!(rig.stream.written, b"hello");
+        rig.stream.reads.extend((0..1000).map(|_| Err(error(io::ErrorKind::Interrupted))));
+        assert_eq!(rig.turn(DATA).unwrap(), Turn::Unfinished);
+    }
+
+    #[test]
+    fn a_write_of_nothing_waits_for_room() {
+        let mut rig = Rig::new(&[]);
+        rig.comes(b"hello");
+        rig.stream.writes.push_back(Ok(0));
+        assert_eq!(rig.turn(DATA).unwrap(), Turn::Waits);
+        assert!(rig.connection.awaits_writable());
+        assert_eq!(rig.turn(ROOM).unwrap(), Turn::Waits);
+        assert_eq!(rig.stream.written, b"hello");
+    }
+
+    #[test]
+    fn a_reset_is_a_failure_whichever_call_shows_it() {
+        let mut rig = Rig::new(&[]);
+        rig.stream.reads.push_back(Err(error(io::ErrorKind::ConnectionReset)));
+        assert!(rig.turn(DATA).is_err());
+        let mut rig = Rig::new(&[]);
+        rig.comes(b"hello");
+        rig.stream.writes.extend([Ok(1), Err(error(io::ErrorKind::BrokenPipe))]);
+        assert_eq!(rig.turn(DATA).unwrap(), Turn::Waits);
+        assert!(rig.turn(ROOM).is_err());
+    }
+
+    #[test]
+    fn what_has_arrived_is_taken_in_before_a_peer_is_called_idle() {
+        let mut rig = Rig::new(&["--idle-timeout", "10s", "--drain-timeout", "2s"]);
+        let Rig { connection, stream, hot } = &mut rig;
+        assert_eq!(connection.wake_at(), Some(SECOND * 10));
+        stream.reads.push_back(Ok(b"late".to_vec()));
+        assert_eq!(connection.tick(stream, hot, SECOND * 10).unwrap(), Turn::Waits);
+        assert_eq!((&*stream.written, connection.wake_at()), (&b"late"[..], Some(SECOND * 20)));
+        assert_eq!(connection.tick(stream, hot, SECOND * 20).unwrap(), Turn::Waits);
+        assert!(stream.fin);
+        assert_eq!(connection.tick(stream, hot, SECOND * 22).unwrap(), Turn::Ended);
+        assert_eq!(connection.session.echo.end(), Some(End::Cut));
+    }
+}
