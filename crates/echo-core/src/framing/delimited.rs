@@ -13,7 +13,7 @@
 //! The limit counts the payload only. A frame is too long as soon as no continuation can make it
 //! fit: when each delimiter that is half received would begin beyond `max`.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use super::{
     DEFAULT_MAX_DELIMITED, Decoded, Decoder, Encoder, Span, check_limit, delimiters::Delimiters,
@@ -32,7 +32,8 @@ use crate::{EncodeError, FrameError, OptionError};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Delimited {
-    delimiters: Delimiters,
+    /// Shared by clones: a server has one for each connection.
+    delimiters: Arc<Delimiters>,
     max: usize,
     allow_unterminated: bool,
     /// No delimiter ends in `src[..searched]`. 0 whenever something was consumed to a boundary.
@@ -107,7 +108,7 @@ impl Delimited {
 
     fn with(delimiters: Delimiters) -> Self {
         Self {
-            delimiters,
+            delimiters: Arc::new(delimiters),
             max: DEFAULT_MAX_DELIMITED,
             allow_unterminated: false,
             searched: 0,
