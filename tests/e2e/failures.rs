@@ -160,6 +160,8 @@ fn an_unknown_flag_is_a_usage_error() {
     assert_said(&server(&["--idle-timeout", "5"]), 2, &["not a duration", "as in 250ms"]);
     assert_said(&client(&["--timeout", "0s"]), 2, &["--timeout", "more than nothing"]);
     assert_said(&server(&["--max-frame", "5"]), 2, &["--max-frame has no meaning", "raw"]);
+    let threads = server(&["--engine", "threads", "--workers", "2"]);
+    assert_said(&threads, 2, &["--engine threads", "leave --workers out"]);
 }
 
 #[test]

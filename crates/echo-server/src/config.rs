@@ -47,6 +47,9 @@ pub enum ConfigError {
     /// A limit for frames, but no frames.
     #[error(transparent)]
     NoFrameLimit(#[from] NoFrameLimit),
+    /// Workers, where each connection has a thread.
+    #[error("--engine threads has a thread per connection and no workers; leave --workers out")]
+    NoWorkers,
     /// A flag for connections, where only datagrams are served.
     #[error("{0} is for connections, and UDP has none; leave it out, or add a --listen for them")]
     NoConnections(&'static str),
@@ -59,6 +62,9 @@ impl TryFrom<&Args> for Config {
     type Error = ConfigError;
 
     fn try_from(args: &Args) -> Result<Self, Self::Error> {
+        if args.engine == EngineChoice::Threads && args.workers.is_some() {
+            return Err(ConfigError::NoWorkers);
+        }
         let is_udp = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Udp { .. });
         if args.listen.iter().all(is_udp) {
             // A datagram is a frame already.
