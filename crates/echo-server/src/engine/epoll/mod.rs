@@ -9,8 +9,14 @@
 //! ```
 //!
 //! Everything is watched edge-triggered and once, so a message costs two system calls and its share
-//! of a poll. All connections of a worker are received into one hot buffer. Nothing here waits but
-//! the poll, and every step is bounded, so that no connection waits long for its turn.
+//! of a poll, and a listener that is left alone, at a limit or in an overload, is silent. All
+//! connections of a worker are received into one hot buffer. Nothing here waits but the poll, and
+//! every step is bounded, so that no connection waits long for its turn.
+//!
+//! Payload goes through user memory. Bare loops with one core for the server spend 21.6 us of CPU on
+//! a 64 KiB message this way, and 11.1 us with splice, which would pay for large raw flows: at the
+//! price of two descriptors and a pipe for each, and of figures for small messages that are no
+//! better (6.6 us against 6.2 us at 64 B on 50 connections, fewer messages per second on 500).
 
 mod connection;
 
@@ -130,7 +136,7 @@ impl Worker {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => self.now = self.service.now(),
         }
-        if !events.is_empty() {
+        if !events.is_empty() || !self.unfinished.is_empty() {
             self.spin.worked(self.now);
         }
         for event in events.iter() {
