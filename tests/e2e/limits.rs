@@ -40,8 +40,8 @@ fn the_limit_of_descriptors_is_raised_as_far_as_it_may_be() {
 
 #[test]
 fn when_descriptors_are_too_few_there_are_fewer_connections_and_none_is_refused() {
-    for engine in ["threads", "auto"] {
-        let args = format!("--workers 1 --max-connections 100 --engine {engine}");
+    for engine in ["threads", "auto --workers 1"] {
+        let args = format!("--max-connections 100 --engine {engine}");
         let server = serve_after("ulimit -n 64", &args);
         let line = server.wait_for_log("too few descriptors for --max-connections");
         assert!(line.contains("asked=100 connections=23 descriptors=64"), "{line}");
