@@ -40,10 +40,11 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
+use thiserror::Error;
 use tracing::{error, info};
 
 pub use config::{Config, ConfigError};
-pub use engine::{EngineChoice, Summary};
+pub use engine::{EngineChoice, EngineError, Summary};
 pub use listener::BindError;
 pub use shutdown::Shutdown;
 pub use udp::{Datagrams, Dropped};
@@ -66,9 +67,9 @@ pub fn main() -> ExitCode {
         Ok(Summary { cut: 0, .. }) => exit::OK,
         Ok(_) => ExitCode::from(exit::FAILED),
         Err(error) => {
-            let fix = error.downcast_ref().map(|e: &BindError| format!("; {}", e.fix()));
+            let fix = error.downcast_ref().map(|e: &StartError| format!("; {}", e.fix()));
             say(format_args!("echo-server: {error:#}{}", fix.unwrap_or_default()));
-            let usage = error.is::<BindError>() || error.is::<ConfigError>();
+            let usage = error.is::<StartError>() || error.is::<ConfigError>();
             ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
         }
     };
@@ -88,13 +89,36 @@ pub struct Server {
     config: Config,
 }
 
+/// A server cannot start as it is configured.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The engine asked for cannot be had.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// An endpoint cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+impl StartError {
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::Engine(error) => error.fix(),
+            Self::Bind(error) => error.fix(),
+        }
+    }
+}
+
 impl Server {
     /// Binds every endpoint of `config`.
     ///
     /// # Errors
-    /// [`BindError`] for the first that cannot be had.
-    pub fn bind(config: Config) -> Result<Self, BindError> {
-        let engine = Engine::choose(config.engine);
+    /// [`StartError`] for the first thing that cannot be had.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        let engine = Engine::choose(config.engine)?;
         let mut workers: Vec<Vec<Listener>> = Vec::new();
         workers.resize_with(engine.workers(config.workers, config.once), Vec::new);
         let (mut udp, mut endpoints) = (Vec::new(), Vec::new());
