@@ -740,3 +740,6 @@ const CANCELLED: i32 = Errno::CANCELED.raw_os_error();
 fn is_passing(result: i32) -> bool {
     [Errno::AGAIN, Errno::INTR].iter().any(|errno| result == -errno.raw_os_error())
 }
+
+#[cfg(test)]
+mod tests;
