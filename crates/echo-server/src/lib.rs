@@ -81,6 +81,8 @@ pub fn main() -> ExitCode {
 #[derive(Debug)]
 pub struct Server {
     engine: Engine,
+    /// Why it is not a better one.
+    instead: Option<EngineError>,
     /// Of each worker, one for each endpoint.
     workers: Vec<Vec<Listener>>,
     udp: Vec<UdpSocket>,
@@ -118,7 +120,7 @@ impl Server {
     /// # Errors
     /// [`StartError`] for the first thing that cannot be had.
     pub fn bind(config: Config) -> Result<Self, StartError> {
-        let engine = Engine::choose(config.engine)?;
+        let (engine, instead) = Engine::choose(config.engine)?;
         let mut workers: Vec<Vec<Listener>> = Vec::new();
         workers.resize_with(engine.workers(config.workers, config.once), Vec::new);
         let (mut udp, mut endpoints) = (Vec::new(), Vec::new());
@@ -136,7 +138,7 @@ impl Server {
             }
         }
         workers.retain(|listeners| !listeners.is_empty()); // those of UDP alone
-        Ok(Self { engine, workers, udp, endpoints, config })
+        Ok(Self { engine, instead, workers, udp, endpoints, config })
     }
 
     /// The endpoints bound, as in `tcp://127.0.0.1:65432`, with the ports the system has chosen.
@@ -156,6 +158,9 @@ impl Server {
     /// # Errors
     /// When the system cannot even tell what is going on; a failing connection is no error.
     pub fn serve(self, shutdown: &Arc<Shutdown>) -> io::Result<Summary> {
+        if let Some(EngineError(error)) = self.instead {
+            info!(engine = "epoll", why = "no io_uring", %error, "not the fastest engine");
+        }
         let service = Service::new(self.config, Arc::clone(shutdown));
         let udp = udp::Endpoints::serve(self.udp, &service);
         let serves_connections = !self.workers.is_empty();

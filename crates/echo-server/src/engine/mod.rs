@@ -15,7 +15,7 @@ use std::{io, num::NonZero, sync::Arc, thread};
 use clap::ValueEnum;
 use rustix::io::Errno;
 use thiserror::Error;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{Datagrams, listener::Listener, service::Service};
 
@@ -59,30 +59,25 @@ pub struct Summary {
 /// The engine that was asked for cannot be had.
 #[derive(Debug, Error)]
 #[error("this system lets us have no io_uring")]
-pub struct EngineError(#[source] io::Error);
+pub struct EngineError(#[source] pub(crate) io::Error);
 
 /// What a worker does until it ends, on a thread of its own.
 type Work = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
 impl Engine {
-    /// The engine for `choice`, after a look whether the system has it.
-    pub(crate) fn choose(choice: EngineChoice) -> Result<Self, EngineError> {
-        Ok(match choice {
+    /// The engine for `choice`, after a look whether the system has it, and why it is not a better
+    /// one.
+    pub(crate) fn choose(choice: EngineChoice) -> Result<(Self, Option<EngineError>), EngineError> {
+        let engine = match choice {
             EngineChoice::Threads => Self::Threads,
             EngineChoice::Epoll => Self::Epoll,
-            EngineChoice::Uring => uring::probe().map(|()| Self::Uring).map_err(EngineError)?,
-            EngineChoice::Auto => match uring::probe() {
-                Ok(()) => {
-                    info!(engine = "uring", "this system has a working io_uring");
-                    Self::Uring
-                }
-                Err(error) => {
-                    let why = EngineError(error);
-                    info!(engine = "epoll", %why, error = %why.0, "falling back");
-                    Self::Epoll
-                }
+            EngineChoice::Uring | EngineChoice::Auto => match uring::probe().map_err(EngineError) {
+                Ok(()) => Self::Uring,
+                Err(why) if choice == EngineChoice::Auto => return Ok((Self::Epoll, Some(why))),
+                Err(why) => return Err(why),
             },
-        })
+        };
+        Ok((engine, None))
     }
 
     /// How many workers to have, when `asked` for so many. One is enough to serve one connection,
