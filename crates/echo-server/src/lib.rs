@@ -40,10 +40,11 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
 };
+use thiserror::Error;
 use tracing::{error, info};
 
 pub use config::{Config, ConfigError};
-pub use engine::{EngineChoice, Summary};
+pub use engine::{EngineChoice, EngineError, Summary};
 pub use listener::BindError;
 pub use shutdown::Shutdown;
 pub use udp::{Datagrams, Dropped};
@@ -66,9 +67,9 @@ pub fn main() -> ExitCode {
         Ok(Summary { cut: 0, .. }) => exit::OK,
         Ok(_) => ExitCode::from(exit::FAILED),
         Err(error) => {
-            let fix = error.downcast_ref().map(|e: &BindError| format!("; {}", e.fix()));
+            let fix = error.downcast_ref().map(|e: &StartError| format!("; {}", e.fix()));
             say(format_args!("echo-server: {error:#}{}", fix.unwrap_or_default()));
-            let usage = error.is::<BindError>() || error.is::<ConfigError>();
+            let usage = error.is::<StartError>() || error.is::<ConfigError>();
             ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
         }
     };
@@ -80,6 +81,8 @@ pub fn main() -> ExitCode {
 #[derive(Debug)]
 pub struct Server {
     engine: Engine,
+    /// Why it is not a better one.
+    instead: Option<EngineError>,
     /// Of each worker, one for each endpoint.
     workers: Vec<Vec<Listener>>,
     udp: Vec<UdpSocket>,
@@ -88,13 +91,36 @@ pub struct Server {
     config: Config,
 }
 
+/// A server cannot start as it is configured.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The engine asked for cannot be had.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// An endpoint cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+impl StartError {
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::Engine(error) => error.fix(),
+            Self::Bind(error) => error.fix(),
+        }
+    }
+}
+
 impl Server {
     /// Binds every endpoint of `config`.
     ///
     /// # Errors
-    /// [`BindError`] for the first that cannot be had.
-    pub fn bind(config: Config) -> Result<Self, BindError> {
-        let engine = Engine::choose(config.engine);
+    /// [`StartError`] for the first thing that cannot be had.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        let (engine, instead) = Engine::choose(config.engine)?;
         let mut workers: Vec<Vec<Listener>> = Vec::new();
         workers.resize_with(engine.workers(config.workers, config.once), Vec::new);
         let (mut udp, mut endpoints) = (Vec::new(), Vec::new());
@@ -112,7 +138,7 @@ impl Server {
             }
         }
         workers.retain(|listeners| !listeners.is_empty()); // those of UDP alone
-        Ok(Self { engine, workers, udp, endpoints, config })
+        Ok(Self { engine, instead, workers, udp, endpoints, config })
     }
 
     /// The endpoints bound, as in `tcp://127.0.0.1:65432`, with the ports the system has chosen.
@@ -132,6 +158,9 @@ impl Server {
     /// # Errors
     /// When the system cannot even tell what is going on; a failing connection is no error.
     pub fn serve(self, shutdown: &Arc<Shutdown>) -> io::Result<Summary> {
+        if let Some(EngineError(error)) = self.instead {
+            info!(engine = "epoll", why = "no io_uring", %error, "not the fastest engine");
+        }
         let service = Service::new(self.config, Arc::clone(shutdown));
         let udp = udp::Endpoints::serve(self.udp, &service);
         let serves_connections = !self.workers.is_empty();

@@ -7,11 +7,14 @@
 
 mod epoll;
 mod threads;
+#[cfg(target_os = "linux")]
 mod uring;
 
 use std::{io, num::NonZero, sync::Arc, thread};
 
 use clap::ValueEnum;
+use rustix::io::Errno;
+use thiserror::Error;
 use tracing::warn;
 
 use crate::{Datagrams, listener::Listener, service::Service};
@@ -53,14 +56,28 @@ pub struct Summary {
     pub datagrams: Datagrams,
 }
 
+/// The engine that was asked for cannot be had.
+#[derive(Debug, Error)]
+#[error("this system lets us have no io_uring")]
+pub struct EngineError(#[source] pub(crate) io::Error);
+
+/// What a worker does until it ends, on a thread of its own.
+type Work = Box<dyn FnOnce() -> io::Result<()> + Send>;
+
 impl Engine {
-    /// The engine for `choice`, after a look whether the system has it.
-    pub(crate) fn choose(choice: EngineChoice) -> Self {
-        match choice {
+    /// The engine for `choice`, after a look whether the system has it, and why it is not a better
+    /// one.
+    pub(crate) fn choose(choice: EngineChoice) -> Result<(Self, Option<EngineError>), EngineError> {
+        let engine = match choice {
             EngineChoice::Threads => Self::Threads,
-            EngineChoice::Uring => Self::Uring,
-            EngineChoice::Auto | EngineChoice::Epoll => Self::Epoll,
-        }
+            EngineChoice::Epoll => Self::Epoll,
+            EngineChoice::Uring | EngineChoice::Auto => match uring::probe().map_err(EngineError) {
+                Ok(()) => Self::Uring,
+                Err(why) if choice == EngineChoice::Auto => return Ok((Self::Epoll, Some(why))),
+                Err(why) => return Err(why),
+            },
+        };
+        Ok((engine, None))
     }
 
     /// How many workers to have, when `asked` for so many. One is enough to serve one connection,
@@ -82,16 +99,16 @@ impl Engine {
         workers: Vec<Vec<Listener>>,
         service: &Arc<Service>,
     ) -> io::Result<Summary> {
-        let work = match self {
-            Self::Uring => uring::serve,
-            Self::Epoll => epoll::serve,
-            Self::Threads => threads::serve,
-        };
-        let workers = workers.into_iter().map(|listeners| {
+        // All are ready before the first accepts: newcomers shall not take what a worker needs.
+        let workers: Vec<Work> = workers
+            .into_iter()
+            .map(|listeners| self.prepare(listeners, service))
+            .collect::<io::Result<_>>()?;
+        let workers = workers.into_iter().map(|work| {
             let worker = Arc::clone(service);
             let thread = thread::Builder::new().name("worker".into());
             thread.spawn(move || {
-                let result = work(listeners, &worker);
+                let result = work();
                 if let Err(error) = &result {
                     // The others end in good order; what they have done is not lost.
                     warn!(%error, "a worker failed, ending");
@@ -110,6 +127,51 @@ impl Engine {
             .collect();
         ended.into_iter().collect::<io::Result<()>>()?;
         Ok(service.summary())
+    }
+
+    fn prepare(self, listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<Work> {
+        let service = Arc::clone(service);
+        Ok(match self {
+            Self::Uring => uring::prepare(listeners, &service)?,
+            Self::Epoll => Box::new(move || epoll::serve(listeners, &service)),
+            Self::Threads => Box::new(move || threads::serve(listeners, &service)),
+        })
+    }
+}
+
+impl EngineError {
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(&self) -> &'static str {
+        match Errno::from_io_error(&self.0) {
+            Some(Errno::PERM | Errno::ACCESS) => {
+                "the sysctl kernel.io_uring_disabled or a seccomp filter (a container's?) forbids it; \
+                 allow it there, or use --engine epoll"
+            }
+            Some(Errno::NOSYS) => {
+                "this kernel was built without it, or a seccomp filter (a container's?) hides it; \
+                 use --engine epoll"
+            }
+            Some(Errno::NOMEM) => {
+                "raise the limit of locked memory (ulimit -l), or use --engine epoll"
+            }
+            Some(Errno::MFILE | Errno::NFILE) => "raise the limit of open files (ulimit -n)",
+            _ => "Linux 6.0 or later is needed; use --engine epoll",
+        }
+    }
+}
+
+/// Elsewhere there is none.
+#[cfg(not(target_os = "linux"))]
+mod uring {
+    use super::{Arc, Listener, Service, Work, io};
+
+    pub(super) fn probe() -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn prepare(_: Vec<Listener>, _: &Arc<Service>) -> io::Result<Work> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

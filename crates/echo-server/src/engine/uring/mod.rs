@@ -1,9 +1,285 @@
-//! To be written.
+//! Completions: what is to be done is handed to the kernel in batches, what is done comes back.
+//!
+//! ```text
+//!           ┌─────────────────────── one turn ───────────────────────┐
+//! enter ──▶ reap ──▶ Driver: received ▶ send, sent ▶ buffers back ──▶ accepted ──▶ enter
+//! (submits, waits)                                                    (submits, ..)
+//! ```
+//!
+//! A turn takes one system call and one look at the clock, however many connections have sent
+//! something. A connection is accepted and received from by requests that stay in force; an echo
+//! is one more request, answered only when it could not be sent at once.
 
-use std::{io, sync::Arc};
+mod driver;
+mod probe;
+mod ring;
 
-use crate::{listener::Listener, service::Service};
+pub(super) use probe::probe;
 
-pub(crate) fn serve(_listeners: Vec<Listener>, _service: &Arc<Service>) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::io::Errno;
+use socket2::Socket;
+use tracing::warn;
+
+use self::{
+    driver::Driver,
+    ring::{Accept, Batch, Uring, Wait},
+};
+use super::Work;
+use crate::{
+    Summary,
+    acceptor::{Accepted, Acceptor},
+    admission::Slot,
+    listener::Listener,
+    peer::Peer,
+    service::Service,
+    session::Session,
+    spin::Spin,
+};
+
+/// How long the kernel may take to end what was cut, before we leave without waiting for it.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// What is polled for.
+const BELL: usize = 0;
+const TOLD: usize = 1;
+
+/// A worker that serves until a shutdown has begun and every connection has ended or was cut.
+///
+/// # Errors
+/// When the system has not what it takes, such as a descriptor.
+pub(super) fn prepare(listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<Work> {
+    let spin = service.config.spin;
+    let worker = Worker {
+        doors: listeners.iter().map(|_| Door::Shut).collect(),
+        acceptor: Acceptor::new(service, listeners)?,
+        service: Arc::clone(service),
+        ring: Uring::new(!spin.is_zero())?,
+        driver: Driver::new(),
+        early: VecDeque::new(),
+        changed: true,
+        paused: false,
+        told: false,
+        cut: false,
+        submits: false,
+        spin: Spin::new(spin),
+    };
+    Ok(Box::new(|| worker.run()))
+}
+
+struct Worker {
+    service: Arc<Service>,
+    acceptor: Acceptor,
+    /// By listener.
+    doors: Vec<Door>,
+    ring: Uring,
+    driver: Driver<Uring>,
+    /// Accepted before there was room: they wait as those in the backlog do.
+    early: VecDeque<OwnedFd>,
+    /// Whether something has changed that the doors depend on.
+    changed: bool,
+    /// Whether that may come by itself, when a pause is over.
+    paused: bool,
+    /// Whether the connections were told that the service ends.
+    told: bool,
+    /// Whether those left at the deadline were cut.
+    cut: bool,
+    /// Whether the last enter only submitted.
+    submits: bool,
+    spin: Spin,
+}
+
+/// A listener, as the ring knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Shut,
+    /// An accept is in force.
+    Open,
+    /// It was cancelled, and its last completion is still to come.
+    Closing,
+    /// Its backlog was taken; nobody else is let in.
+    Done,
+}
+
+impl Worker {
+    fn run(mut self) -> io::Result<()> {
+        self.ring.enable()?;
+        self.ring.poll(BELL, self.acceptor.bell().as_fd());
+        self.ring.poll(TOLD, self.service.shutdown.as_fd());
+        let mut batch = Batch::default();
+        let mut now = self.service.now();
+        loop {
+            self.end_when_told(now);
+            self.mind_doors(now);
+            if self.is_over() {
+                return Ok(());
+            }
+            let wait = self.wait(&mut now)?;
+            let submitted = self.ring.enter(wait)?;
+            now = self.service.now();
+            self.ring.reap(&mut batch);
+            if !batch.is_empty() {
+                self.spin.worked(now);
+            }
+            self.driver.turn(&mut batch.connections, submitted, now, &mut self.ring);
+            for accept in batch.accepted.drain(..) {
+                self.accepted(accept);
+            }
+            for polled in batch.polled.drain(..) {
+                if polled == BELL {
+                    self.acceptor.bell().silence();
+                    self.ring.poll(BELL, self.acceptor.bell().as_fd());
+                    self.changed = true;
+                }
+            }
+        }
+    }
+
+    /// How long to wait for completions; looks for them here before, as long as `--spin` says.
+    fn wait(&mut self, now: &mut Duration) -> io::Result<Wait> {
+        if self.driver.is_pressing() {
+            // What was submitted before may have brought more of the same: others have a turn, too.
+            self.submits = !self.submits;
+            return Ok(if self.submits { Wait::Submit } else { Wait::No });
+        }
+        self.submits = false;
+        if self.spin.goes_on(*now) {
+            self.ring.enter(Wait::Submit)?;
+            while self.spin.goes_on(*now) {
+                if self.ring.has_work() {
+                    return Ok(Wait::No);
+                }
+                std::hint::spin_loop();
+                *now = self.service.now();
+            }
+        }
+        let pause = if self.paused { self.acceptor.pause() } else { None };
+        let deadline =
+            self.service.shutdown.deadline().map(|at| if self.cut { at + CUT_GRACE } else { at });
+        let until = |at: Instant| at.saturating_duration_since(Instant::now());
+        let turn = self.driver.wake_at().map(|at| at.saturating_sub(*now));
+        let at_most = [turn, pause.map(until), deadline.map(until)];
+        Ok(at_most.into_iter().flatten().min().map_or(Wait::Forever, Wait::AtMost))
+    }
+
+    /// Passes a shutdown on: to everyone once, to those who are left when its time is over.
+    fn end_when_told(&mut self, now: Duration) {
+        if !self.told && self.service.shutdown.has_begun() {
+            self.told = true;
+            self.changed = true;
+            self.driver.drain(now, &mut self.ring);
+        }
+        let deadline = self.service.shutdown.deadline().filter(|_| self.told && !self.cut);
+        if deadline.is_some_and(|at| at <= Instant::now()) {
+            self.cut = true;
+            self.changed = true;
+            self.driver.cut(now, &mut self.ring);
+            if !self.early.is_empty() || self.doors.iter().any(|door| *door != Door::Done) {
+                warn!("connections in the backlog were not served in time");
+            }
+        }
+    }
+
+    /// Opens and closes the doors, and lets in who can be.
+    fn mind_doors(&mut self, now: Duration) {
+        if !self.changed && !self.paused {
+            return;
+        }
+        self.changed = false;
+        if self.service.config.once && self.acceptor.is_done() {
+            self.early.clear();
+        }
+        while let Some(socket) = self.early.pop_front() {
+            let Some(slot) = self.acceptor.reserve() else {
+                self.early.push_front(socket);
+                break;
+            };
+            self.admit(slot, socket, now);
+        }
+        let is_done = self.acceptor.is_done();
+        let rests = !self.early.is_empty() || self.acceptor.rests();
+        self.paused = self.acceptor.pause().is_some();
+        for which in 0..self.doors.len() {
+            match self.doors[which] {
+                Door::Open if is_done || rests => {
+                    self.ring.cancel_accept(which);
+                    self.doors[which] = Door::Closing;
+                }
+                Door::Shut if is_done => self.take_backlog(which, now),
+                Door::Shut if !rests => {
+                    let listener = self.acceptor.listeners()[which].as_fd();
+                    self.ring.accept(which, listener, !self.service.config.once);
+                    self.doors[which] = Door::Open;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Nobody else is to come, but who is in the backlog was told by the kernel that we are here.
+    fn take_backlog(&mut self, which: usize, now: Duration) {
+        let once = self.service.config.once;
+        while !once && !self.cut {
+            match self.acceptor.accept(which) {
+                Accepted::Connection(socket, slot, peer) => {
+                    let session = Session::new(slot, peer, now);
+                    self.driver.admit(socket.into(), session, now, &mut self.ring);
+                }
+                Accepted::GoOn => {}
+                Accepted::NoneWaiting => break,
+                Accepted::Rest => {
+                    self.paused = self.acceptor.pause().is_some();
+                    return;
+                }
+            }
+        }
+        self.doors[which] = Door::Done;
+        if self.doors.iter().all(|door| *door == Door::Done) {
+            self.acceptor.close();
+        }
+    }
+
+    fn accepted(&mut self, accept: Accept) {
+        self.changed = true;
+        if !accept.goes_on {
+            self.doors[accept.listener] = Door::Shut;
+        }
+        match accept.result {
+            Ok(socket) => self.early.push_back(socket),
+            Err(error) if error.raw_os_error() == Some(Errno::CANCELED.raw_os_error()) => {}
+            Err(error) => drop(self.acceptor.refused(&error)),
+        }
+    }
+
+    fn admit(&mut self, slot: Slot, socket: OwnedFd, now: Duration) {
+        let socket = Socket::from(socket);
+        let Ok(peer) = Peer::of(&socket) else { return }; // it has gone by now
+        if let Accepted::Connection(socket, slot, peer) = self.acceptor.admit(slot, socket, peer) {
+            let session = Session::new(slot, peer, now);
+            self.driver.admit(socket.into(), session, now, &mut self.ring);
+        }
+    }
+
+    /// True when nobody is left, or the kernel does not let go of who was cut.
+    fn is_over(&self) -> bool {
+        let shut = self.early.is_empty() && self.doors.iter().all(|door| *door == Door::Done);
+        if self.driver.is_empty() && (shut || self.cut) {
+            return true;
+        }
+        let deadline = self.service.shutdown.deadline().filter(|_| self.cut);
+        if deadline.is_none_or(|at| Instant::now() < at + CUT_GRACE) {
+            return false;
+        }
+        let open = self.driver.open();
+        let accepted = u64::try_from(open).unwrap_or(u64::MAX);
+        self.service.settle(&Summary { accepted, cut: open, ..Summary::default() });
+        true
+    }
 }

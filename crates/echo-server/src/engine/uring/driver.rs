@@ -1,0 +1,745 @@
+//! What to ask of the ring, and what to make of its answers: everything but the ring itself.
+//!
+//! ```text
+//!             completions, time                      requests
+//! ring ───────────────────────────▶ Driver ───────────────────────────▶ ring
+//!                                     │
+//!  received ──▶ chunks: provided ─────┼─▶ SendNow ── done ──▶ the buffer goes back
+//!               buffers, in order     │      └── not all went ─┐
+//!                                     │                        ▼
+//!               frames not whole ─▶ own memory ◀── what is left, copied; buffers go back
+//!                                     └─▶ Send, waits for the peer
+//! ```
+//!
+//! No provided buffer ever waits for a peer: what a connection cannot send at once is copied to
+//! memory of its own. So a buffer is with us from the completion that brings it to the submission
+//! that sends it, and peers that do not read cannot take them from the others.
+//!
+//! A connection's place is used again when the ring owes it nothing: after the completion that ends
+//! its receive, that of its send, and the submission of what it sends at once.
+
+use std::{collections::VecDeque, io, mem, time::Duration};
+
+use echo_core::{Decoder, Intake};
+use rustix::io::Errno;
+
+use crate::{
+    session::Session,
+    slots::{Key, Slots},
+    timers::Timers,
+};
+
+/// Who carries requests out. One [`Completion`] answers each, but for what is said of them.
+pub(crate) trait Ring {
+    /// A connection's socket, closed when it is dropped.
+    type Socket;
+
+    /// Takes a request in, to be submitted with all others at the end of the turn.
+    fn push(&mut self, key: Key, request: Request<'_, Self::Socket>);
+
+    /// The provided buffer that was lent with a completion.
+    fn bytes(&self, lease: &Lease) -> &[u8];
+
+    /// Hands a provided buffer back, to be received into again.
+    fn give_back(&mut self, lease: Lease);
+
+    /// Shuts down the write side.
+    fn send_fin(&mut self, socket: &Self::Socket) -> io::Result<()>;
+}
+
+/// What a connection asks for.
+#[derive(Debug)]
+pub(crate) enum Request<'a, S> {
+    /// Receive into provided buffers of this group, again and again, until a completion says that
+    /// it was the last.
+    Receive { socket: &'a S, group: Group },
+    /// Send these bytes of a provided buffer without waiting for the peer. It is done when it has
+    /// been submitted, all of it or none: only a failure is answered, a short send is one.
+    SendNow { socket: &'a S, lease: &'a Lease, start: u32, end: u32 },
+    /// Send what follows the first `start` bytes, once the peer takes any. The memory comes back
+    /// with the completion.
+    Send { socket: &'a S, bytes: Vec<u8>, start: usize },
+    /// End the connection's receive, whose completion is still to come. Not answered.
+    CancelReceive,
+    /// End its send, whose completion is still to come. Not answered.
+    CancelSend,
+}
+
+/// How a request went. Results are those of the system call; below zero is an error number.
+#[derive(Debug)]
+pub(crate) enum Completion {
+    Received(Received),
+    /// Of a [`Request::SendNow`] that did not go out in full, in the batch after its submission.
+    NotSent {
+        result: i32,
+    },
+    Sent {
+        result: i32,
+        bytes: Vec<u8>,
+    },
+}
+
+/// What a receive has brought.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) result: i32,
+    /// Where the bytes are, when there are any.
+    pub(crate) lease: Option<Lease>,
+    /// Whether more completions of this receive will come.
+    pub(crate) goes_on: bool,
+    /// Whether more was there to be received.
+    pub(crate) left_some: bool,
+}
+
+/// Provided buffers of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    Small,
+    Large,
+}
+
+/// A provided buffer that is ours until it is given back.
+/// Those of a group are numbered without a gap, from [`Group::first`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lease(pub(crate) u16);
+
+/// How many provided buffers there are, and of what size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Buffers {
+    /// A power of two.
+    pub(crate) count: u16,
+    pub(crate) size: u32,
+}
+
+/// For small messages: all of them together take half of a common L2 cache.
+pub(crate) const SMALL: Buffers = Buffers { count: 64, size: 4 << 10 };
+
+/// For connections that fill those.
+pub(crate) const LARGE: Buffers = Buffers { count: 8, size: 64 << 10 };
+
+/// So many receives in a row that fill small buffers and leave more make a connection get large
+/// ones; so many that would have fitted in a small one make it get those again.
+const STREAK: u8 = 8;
+
+/// Connections that a driver can have at once: more than any system has descriptors for.
+pub(crate) const MAX_PLACES: u32 = 1 << 28;
+
+/// No place in `chunks`.
+const NONE: u16 = u16::MAX;
+
+/// The connections of one worker.
+pub(crate) struct Driver<R: Ring> {
+    connections: Slots<Connection<R::Socket>>,
+    timers: Timers,
+    /// By buffer: what of it is to be sent, and which one follows.
+    chunks: Vec<Option<Chunk>>,
+    /// Who sends at once, each once.
+    sending_now: Vec<Key>,
+    /// Who did in the turn before; empty between turns, kept for its memory.
+    sent_now: Vec<Key>,
+    /// Who found no buffer to receive into, by group, in the order in which they did.
+    starved: [VecDeque<Key>; 2],
+    /// Buffers that are not with the ring, by group.
+    lent: [u16; 2],
+    /// Whether some connection has more to do once what it sends at once is out.
+    pressing: bool,
+    /// Whether everyone is to hear soon of what was sent at once.
+    eager: bool,
+    /// The service ends.
+    draining: bool,
+    /// When the last turn was taken: what was sent at once since was sent then.
+    turned: Duration,
+}
+
+struct Chunk {
+    lease: Lease,
+    start: u32,
+    end: u32, // start < end <= the buffer's size
+    next: u16,
+}
+
+struct Connection<S> {
+    socket: S,
+    session: Session,
+    /// Released and not sent, oldest first, before what is in `own`: places in `chunks`.
+    first: u16,
+    last: u16,
+    /// Empty for most of the time, for most connections.
+    own: Option<Box<Own>>,
+    receive: Receive,
+    send: Send,
+    /// The buffers that it receives into, and those that suit it.
+    group: Group,
+    suits: Group,
+    /// Receives in a row that speak for the other group.
+    streak: u8,
+    /// The error number that ended it.
+    failure: Option<i32>,
+}
+
+/// Bytes that are not in provided buffers.
+#[derive(Default)]
+struct Own {
+    /// Released and not sent, behind what a [`Request::Send`] has taken along.
+    unsent: Vec<u8>,
+    /// How much of what that has taken along was sent before.
+    start: usize,
+    /// Received and not released: the beginning of a frame.
+    held: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Receive {
+    /// The ring owes nothing.
+    No,
+    /// No buffer was left; it is made again when one has come back.
+    Starved,
+    Armed,
+    /// It was cancelled; completions come until one says that it is the last.
+    Ending,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Send {
+    /// The ring owes nothing.
+    No,
+    /// The first chunk, without waiting.
+    Now,
+    /// Own memory, waiting for the peer.
+    Waits,
+    /// As before, but cancelled.
+    Ending,
+}
+
+impl<R: Ring> Driver<R> {
+    pub(crate) fn new() -> Self {
+        let chunks = usize::from(SMALL.count) + usize::from(LARGE.count);
+        Self {
+            connections: Slots::new(),
+            timers: Timers::default(),
+            chunks: std::iter::repeat_with(|| None).take(chunks).collect(),
+            sending_now: Vec::new(),
+            sent_now: Vec::new(),
+            starved: [VecDeque::new(), VecDeque::new()],
+            lent: [0; 2],
+            pressing: false,
+            eager: tracing::enabled!(tracing::Level::DEBUG),
+            draining: false,
+            turned: Duration::ZERO,
+        }
+    }
+
+    /// True when no connection is left, and nothing is owed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// How many there are.
+    pub(crate) fn open(&self) -> usize {
+        self.connections.keys().count()
+    }
+
+    /// When to take a turn at the latest, even without a completion.
+    pub(crate) fn wake_at(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    /// Whether to submit and take the next turn without waiting for completions.
+    pub(crate) fn is_pressing(&self) -> bool {
+        self.pressing
+    }
+
+    /// Serves a connection.
+    pub(crate) fn admit(
+        &mut self,
+        socket: R::Socket,
+        mut session: Session,
+        now: Duration,
+        ring: &mut R,
+    ) {
+        if self.draining {
+            session.echo.drain(now);
+        }
+        let connection = Connection {
+            socket,
+            session,
+            first: NONE,
+            last: NONE,
+            own: None,
+            receive: Receive::No,
+            send: Send::No,
+            group: Group::Small,
+            suits: Group::Small,
+            streak: 0,
+            failure: None,
+        };
+        let refused = match self.connections.insert(connection) {
+            Ok(key) if key.index < MAX_PLACES => return self.look_after(key, now, ring),
+            Ok(key) => self.connections.remove(key),
+            Err(connection) => Some(connection),
+        };
+        if let Some(Connection { socket, session, .. }) = refused {
+            drop(socket);
+            session.settle(Some(&io::ErrorKind::OutOfMemory.into()), now);
+        }
+    }
+
+    /// The service ends: every connection is told.
+    pub(crate) fn drain(&mut self, now: Duration, ring: &mut R) {
+        self.draining = true;
+        let keys: Vec<Key> = self.connections.keys().collect();
+        for key in keys {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.session.echo.drain(now);
+                self.look_after(key, now, ring);
+            }
+        }
+    }
+
+    /// The time to drain is over: who is left is cut.
+    pub(crate) fn cut(&mut self, now: Duration, ring: &mut R) {
+        let keys: Vec<Key> = self.connections.keys().collect();
+        for key in keys {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.session.echo.tick(Duration::MAX);
+                self.advance(key, now, ring);
+            }
+        }
+    }
+
+    /// Takes in what the ring has completed until `now`, and does what is due. With `submitted`,
+    /// no request is left that was pushed before and not submitted.
+    pub(crate) fn turn(
+        &mut self,
+        batch: &mut Vec<(Key, Completion)>,
+        submitted: bool,
+        now: Duration,
+        ring: &mut R,
+    ) {
+        self.pressing = !submitted;
+        let pushed = mem::replace(&mut self.turned, now);
+        if !self.sending_now.is_empty() {
+            self.settle(batch, submitted, pushed, now, ring);
+        }
+        for (key, completion) in batch.drain(..) {
+            match completion {
+                Completion::Received(received) => self.received(key, received, now, ring),
+                Completion::Sent { result, bytes } => self.sent(key, result, bytes, now, ring),
+                Completion::NotSent { .. } => {} // settled
+            }
+        }
+        while let Some(index) = self.timers.ring(now) {
+            if let Some((key, _)) = self.connections.at(index) {
+                self.look_after(key, now, ring);
+            }
+        }
+        self.feed(ring);
+        // What is lent comes back with the submission: better before the others find nothing left.
+        self.pressing |= self.lent[Group::Small as usize] > SMALL.count / 2;
+        self.pressing |= self.lent[Group::Large as usize] > LARGE.count / 2;
+    }
+
+    /// Takes note of what was sent at once, and what was not.
+    fn settle(
+        &mut self,
+        batch: &[(Key, Completion)],
+        submitted: bool,
+        pushed: Duration,
+        now: Duration,
+        ring: &mut R,
+    ) {
+        mem::swap(&mut self.sending_now, &mut self.sent_now);
+        for (key, completion) in batch {
+            if let Completion::NotSent { result } = completion {
+                self.not_sent(*key, *result, now, ring);
+            }
+        }
+        let mut sent_now = mem::take(&mut self.sent_now);
+        for key in sent_now.drain(..) {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if connection.send != Send::Now {
+                continue; // it was not
+            }
+            if !submitted {
+                self.sending_now.push(key);
+                continue;
+            }
+            connection.send = Send::No;
+            let mut sent = 0;
+            if let Some(chunk) = take_chunk(&mut self.chunks, connection) {
+                sent = (chunk.end - chunk.start) as usize;
+                self.lent[chunk.lease.group() as usize] -= 1;
+                ring.give_back(chunk.lease);
+            }
+            connection.session.sent(sent, pushed);
+            if !connection.rests() {
+                self.advance(key, now, ring);
+            }
+        }
+        self.sent_now = sent_now;
+    }
+
+    /// What was to be sent at once was sent in part, or not at all: the rest has to wait for the
+    /// peer, in memory of its own.
+    fn not_sent(&mut self, key: Key, result: i32, now: Duration, ring: &mut R) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.send != Send::Now {
+            return;
+        }
+        connection.send = Send::No;
+        let sent = u32::try_from(result).unwrap_or(0);
+        if let Some(Some(chunk)) = self.chunks.get_mut(usize::from(connection.first)) {
+            let sent = sent.min(chunk.end - chunk.start);
+            chunk.start += sent;
+            if sent > 0 {
+                connection.session.sent(sent as usize, now);
+            }
+        }
+        if result < 0 && !is_passing(result) {
+            connection.fail(result);
+        } else {
+            let mut unsent = Vec::with_capacity(connection.session.unsent());
+            while let Some(chunk) = take_chunk(&mut self.chunks, connection) {
+                let bytes = &ring.bytes(&chunk.lease)[chunk.start as usize..chunk.end as usize];
+                unsent.extend_from_slice(bytes);
+                self.lent[chunk.lease.group() as usize] -= 1;
+                ring.give_back(chunk.lease);
+            }
+            let own = connection.own.get_or_insert_default();
+            unsent.append(&mut own.unsent);
+            own.unsent = unsent;
+        }
+        self.advance(key, now, ring);
+    }
+
+    fn received(&mut self, key: Key, received: Received, now: Duration, ring: &mut R) {
+        let Received { result, lease, goes_on, left_some } = received;
+        let Some(connection) = self.connections.get_mut(key) else {
+            // It has ended since; the buffer has not.
+            return lease.into_iter().for_each(|lease| ring.give_back(lease));
+        };
+        if !goes_on {
+            connection.receive = Receive::No;
+        }
+        if connection.session.echo.end().is_some() || result <= 0 {
+            lease.into_iter().for_each(|lease| ring.give_back(lease));
+            if connection.session.echo.end().is_some() {
+                // Nothing is of interest any more but that it was the last.
+            } else if result == 0 {
+                connection.peer_done(now);
+            } else if result == -NO_BUFFER {
+                connection.receive = Receive::Starved;
+                self.starved[connection.group as usize].push_back(key);
+            } else if result != -CANCELLED && !is_passing(result) {
+                connection.fail(result);
+            }
+        } else if let Some(lease) = lease {
+            let len = result.unsigned_abs();
+            connection.judge(lease.group(), len, left_some);
+            let bytes = &ring.bytes(&lease)[..len as usize];
+            let released = connection.take_in(bytes, now);
+            if released == 0 {
+                ring.give_back(lease);
+            } else {
+                self.lent[lease.group() as usize] += 1;
+                let end = u32::try_from(released).unwrap_or(len);
+                let chunk = Chunk { lease, start: 0, end, next: NONE };
+                append_chunk(&mut self.chunks, connection, chunk);
+            }
+        }
+        self.advance(key, now, ring);
+    }
+
+    fn sent(&mut self, key: Key, result: i32, bytes: Vec<u8>, now: Duration, ring: &mut R) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let is_wanted = connection.send == Send::Waits;
+        connection.send = Send::No;
+        if is_wanted {
+            let own = connection.own.get_or_insert_default();
+            let left = bytes.len().saturating_sub(own.start);
+            let sent = usize::try_from(result).unwrap_or(0).min(left);
+            if sent > 0 {
+                own.start += sent;
+                connection.session.sent(sent, now);
+            }
+            if result == 0 || result < 0 && !is_passing(result) {
+                connection.fail(result);
+            } else if sent < left {
+                let start = own.start;
+                connection.send = Send::Waits;
+                ring.push(key, Request::Send { socket: &connection.socket, bytes, start });
+            }
+        }
+        self.advance(key, now, ring);
+    }
+
+    /// Ticks the connection, does what follows, and sets its timer.
+    fn look_after(&mut self, key: Key, now: Duration, ring: &mut R) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.session.echo.tick(now);
+            self.timers.arm(key.index, connection.session.echo.wake_at());
+            self.advance(key, now, ring);
+        }
+    }
+
+    /// Asks for what the connection can do now.
+    fn advance(&mut self, key: Key, now: Duration, ring: &mut R) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Connection { socket, session, .. } = connection;
+        if session.echo.end().is_none() && connection.send == Send::No {
+            if let Some(Some(Chunk { lease, start, end, .. })) =
+                self.chunks.get(usize::from(connection.first))
+            {
+                let (start, end) = (*start, *end);
+                ring.push(key, Request::SendNow { socket, lease, start, end });
+                connection.send = Send::Now;
+                self.sending_now.push(key);
+            } else if let Some(own) = &mut connection.own {
+                if !own.unsent.is_empty() {
+                    let bytes = mem::take(&mut own.unsent);
+                    own.start = 0;
+                    ring.push(key, Request::Send { socket, bytes, start: 0 });
+                    connection.send = Send::Waits;
+                } else if own.held.is_empty() {
+                    connection.own = None;
+                }
+            }
+            if connection.send == Send::No && session.echo.owes_fin() {
+                match ring.send_fin(socket) {
+                    Ok(()) => session.echo.fin_sent(now),
+                    Err(error) => connection.fail(-error.raw_os_error().unwrap_or(0)),
+                }
+            }
+        }
+        if connection.session.echo.end().is_some() {
+            return self.end(key, now, ring);
+        }
+        match (connection.receive, connection.session.echo.intake()) {
+            (Receive::No, Intake::Echo(_) | Intake::Discard) => connection.arm(key, ring),
+            // While bytes are sent at once there is no telling whether the peer is slow.
+            (Receive::Armed, Intake::Pause) if connection.send == Send::Waits => {
+                ring.push(key, Request::CancelReceive);
+                connection.receive = Receive::Ending;
+            }
+            (Receive::Armed, Intake::Echo(_)) if connection.group != connection.suits => {
+                ring.push(key, Request::CancelReceive);
+                connection.receive = Receive::Ending;
+            }
+            _ => {}
+        }
+        if connection.send == Send::Now {
+            self.pressing |=
+                self.eager || self.draining || !connection.has_only_to_send(&self.chunks);
+        } else if !connection.session.echo.is_steady() {
+            self.timers.arm_by(key.index, connection.session.echo.wake_at());
+        }
+    }
+
+    /// Lets go of a connection that has ended, as far as the ring has.
+    fn end(&mut self, key: Key, now: Duration, ring: &mut R) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match connection.receive {
+            Receive::Armed => {
+                ring.push(key, Request::CancelReceive);
+                connection.receive = Receive::Ending;
+            }
+            Receive::Starved => connection.receive = Receive::No,
+            Receive::No | Receive::Ending => {}
+        }
+        match connection.send {
+            Send::Now => self.pressing = true,
+            Send::Waits => {
+                ring.push(key, Request::CancelSend);
+                connection.send = Send::Ending;
+            }
+            Send::No => {
+                while let Some(chunk) = take_chunk(&mut self.chunks, connection) {
+                    self.lent[chunk.lease.group() as usize] -= 1;
+                    ring.give_back(chunk.lease);
+                }
+            }
+            Send::Ending => {}
+        }
+        if connection.receive == Receive::No && connection.send == Send::No {
+            self.timers.arm(key.index, None);
+            if let Some(Connection { socket, session, failure, .. }) = self.connections.remove(key)
+            {
+                drop(socket); // before the slot: who waits for that may need the descriptor
+                session.settle(failure.map(io::Error::from_raw_os_error).as_ref(), now);
+            }
+        }
+    }
+
+    /// Has those who found no buffer receive again, as many as there are buffers.
+    fn feed(&mut self, ring: &mut R) {
+        for (group, count) in [(Group::Small, SMALL.count), (Group::Large, LARGE.count)] {
+            for _ in self.lent[group as usize]..count {
+                let Some(key) = self.starved[group as usize].pop_front() else { break };
+                match self.connections.get_mut(key) {
+                    Some(connection) if connection.receive == Receive::Starved => {
+                        connection.arm(key, ring);
+                    }
+                    _ => {} // it has ended since
+                }
+            }
+        }
+    }
+}
+
+impl<S> Connection<S> {
+    fn arm(&mut self, key: Key, ring: &mut impl Ring<Socket = S>) {
+        self.group = self.suits;
+        self.receive = Receive::Armed;
+        ring.push(key, Request::Receive { socket: &self.socket, group: self.group });
+    }
+
+    fn fail(&mut self, result: i32) {
+        self.failure = Some(-result);
+        self.session.echo.failed();
+    }
+
+    /// Takes in what was received; returns how many bytes at its front are to be sent from where
+    /// they are.
+    fn take_in(&mut self, bytes: &[u8], now: Duration) -> usize {
+        let new = bytes.len();
+        if let Some(own) = self.own.as_mut().filter(|own| !own.held.is_empty()) {
+            own.hold(bytes, &self.session);
+            let released = self.session.received(&own.held, new, now);
+            own.release(released);
+            if self.session.echo.reason().is_some() {
+                own.held = Vec::new();
+            }
+            return 0;
+        }
+        let released = self.session.received(bytes, new, now);
+        if released < new && self.session.echo.reason().is_none() {
+            self.own.get_or_insert_default().hold(&bytes[released..], &self.session);
+        }
+        let in_order = matches!(self.send, Send::No | Send::Now);
+        match &mut self.own {
+            Some(own) if !in_order || !own.unsent.is_empty() => {
+                own.unsent.extend_from_slice(&bytes[..released]);
+                0
+            }
+            _ => released,
+        }
+    }
+
+    fn peer_done(&mut self, now: Duration) {
+        match &mut self.own {
+            Some(own) => {
+                let released = self.session.received(&own.held, 0, now);
+                own.release(released);
+                own.held = Vec::new();
+            }
+            None => {
+                self.session.received(&[], 0, now);
+            }
+        }
+    }
+
+    /// Which buffers suit it, after one of `group` was filled with `len` bytes.
+    fn judge(&mut self, group: Group, len: u32, left_some: bool) {
+        let (speaks_for_other, other) = match group {
+            Group::Small => (len == SMALL.size && left_some, Group::Large),
+            Group::Large => (len <= SMALL.size && !left_some, Group::Small),
+        };
+        self.streak = if speaks_for_other { self.streak.saturating_add(1) } else { 0 };
+        if self.streak >= STREAK {
+            (self.suits, self.streak) = (other, 0);
+        }
+    }
+
+    /// True when all that is left is to wait for input.
+    fn rests(&self) -> bool {
+        self.first == NONE
+            && self.own.is_none()
+            && self.receive == Receive::Armed
+            && self.session.echo.end().is_none()
+            && self.session.echo.is_steady()
+    }
+
+    /// True when that will be so once the first chunk is sent.
+    fn has_only_to_send(&self, chunks: &[Option<Chunk>]) -> bool {
+        let first = chunks.get(usize::from(self.first)).and_then(Option::as_ref);
+        first.is_some_and(|chunk| chunk.next == NONE)
+            && self.own.is_none()
+            && self.receive == Receive::Armed
+            && self.session.echo.reason().is_none()
+    }
+}
+
+impl Own {
+    /// Keeps the beginning of a frame. Memory follows what was received, and the bound of the codec.
+    fn hold(&mut self, bytes: &[u8], session: &Session) {
+        let (len, capacity) = (self.held.len(), self.held.capacity());
+        let needed = len.saturating_add(bytes.len());
+        if needed > capacity {
+            let bound = session.service().config.codec.max_buffered().unwrap_or(usize::MAX);
+            let target = capacity.saturating_mul(2).min(bound).max(needed);
+            self.held.reserve_exact(target - len);
+        }
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// The first `n` bytes held are to be sent.
+    fn release(&mut self, n: usize) {
+        if self.unsent.is_empty() && n > 0 {
+            let rest = self.held.split_off(n);
+            self.unsent = mem::replace(&mut self.held, rest);
+        } else {
+            self.unsent.extend(self.held.drain(..n));
+        }
+    }
+}
+
+impl Group {
+    pub(crate) const fn buffers(self) -> Buffers {
+        match self {
+            Self::Small => SMALL,
+            Self::Large => LARGE,
+        }
+    }
+
+    /// The number of its first buffer.
+    pub(crate) const fn first(self) -> u16 {
+        match self {
+            Self::Small => 0,
+            Self::Large => SMALL.count,
+        }
+    }
+}
+
+impl Lease {
+    pub(crate) const fn group(&self) -> Group {
+        if self.0 < Group::Large.first() { Group::Small } else { Group::Large }
+    }
+}
+
+fn append_chunk<S>(chunks: &mut [Option<Chunk>], connection: &mut Connection<S>, chunk: Chunk) {
+    let new = chunk.lease.0;
+    match chunks.get_mut(usize::from(connection.last)) {
+        Some(Some(last)) if connection.first != NONE => last.next = new,
+        _ => connection.first = new,
+    }
+    connection.last = new;
+    chunks[usize::from(new)] = Some(chunk);
+}
+
+/// The connection's first chunk.
+fn take_chunk<S>(chunks: &mut [Option<Chunk>], connection: &mut Connection<S>) -> Option<Chunk> {
+    let chunk = chunks.get_mut(usize::from(connection.first))?.take()?;
+    connection.first = chunk.next;
+    Some(chunk)
+}
+
+const NO_BUFFER: i32 = Errno::NOBUFS.raw_os_error();
+const CANCELLED: i32 = Errno::CANCELED.raw_os_error();
+
+/// Nothing has failed: it would have had to wait, or was interrupted.
+fn is_passing(result: i32) -> bool {
+    [Errno::AGAIN, Errno::INTR].iter().any(|errno| result == -errno.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests;

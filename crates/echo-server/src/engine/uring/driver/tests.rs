@@ -1,0 +1,378 @@
+//! The driver over a ring that is a script: completions come as each test says.
+
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
+
+use clap::Parser;
+
+use super::*;
+use crate::{
+    admission::Slot, args::Args, config::Config, peer::Peer, service::Service, shutdown::Shutdown,
+};
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Receive(Group),
+    SendNow(Vec<u8>),
+    Send(Vec<u8>),
+    CancelReceive,
+    CancelSend,
+}
+
+/// Takes note of requests, and of where each buffer is.
+#[derive(Default)]
+struct Script {
+    asked: Vec<(Key, Asked)>,
+    /// The bytes of waiting sends.
+    sending: Vec<(Vec<u8>, usize)>,
+    buffers: Vec<Vec<u8>>,
+    lent: BTreeSet<u16>,
+    fins: usize,
+}
+
+/// A socket; says when it is closed.
+struct Socket(Rc<RefCell<usize>>);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        *self.0.borrow_mut() += 1;
+    }
+}
+
+impl Ring for Script {
+    type Socket = Socket;
+
+    fn push(&mut self, key: Key, request: Request<'_, Socket>) {
+        let asked = match request {
+            Request::Receive { group, .. } => Asked::Receive(group),
+            Request::SendNow { lease, start, end, .. } => {
+                Asked::SendNow(self.bytes(lease)[start as usize..end as usize].to_vec())
+            }
+            Request::Send { bytes, start, .. } => {
+                self.sending.push((bytes.clone(), start));
+                Asked::Send(bytes[start..].to_vec())
+            }
+            Request::CancelReceive => Asked::CancelReceive,
+            Request::CancelSend => Asked::CancelSend,
+        };
+        self.asked.push((key, asked));
+    }
+
+    fn bytes(&self, lease: &Lease) -> &[u8] {
+        assert!(self.lent.contains(&lease.0), "read while it is lent");
+        &self.buffers[usize::from(lease.0)]
+    }
+
+    fn give_back(&mut self, lease: Lease) {
+        assert!(self.lent.remove(&lease.0), "given back once");
+    }
+
+    fn send_fin(&mut self, _socket: &Socket) -> io::Result<()> {
+        self.fins += 1;
+        Ok(())
+    }
+}
+
+/// A driver and its ring, at a time that each turn moves on by a second.
+struct Stage {
+    driver: Driver<Script>,
+    ring: Script,
+    service: Arc<Service>,
+    closed: Rc<RefCell<usize>>,
+    now: Duration,
+}
+
+impl Stage {
+    fn new(args: &[&str]) -> Self {
+        let args = Args::parse_from([&["echo-server"], args].concat());
+        let config = Config::try_from(&args).unwrap();
+        let shutdown = Shutdown::new(config.drain_timeout).unwrap();
+        Self {
+            driver: Driver::new(),
+            ring: Script::default(),
+            service: Service::new(config, Arc::new(shutdown)),
+            closed: Rc::default(),
+            now: Duration::ZERO,
+        }
+    }
+
+    /// A connection that asks for input.
+    fn connect(&mut self) -> Key {
+        let slot = Slot::reserve(&self.service).unwrap();
+        let session = Session::new(slot, Peer::Inet(([127, 0, 0, 1], 1).into()), self.now);
+        let socket = Socket(Rc::clone(&self.closed));
+        self.driver.admit(socket, session, self.now, &mut self.ring);
+        let (key, asked) = self.ring.asked.pop().unwrap();
+        assert_eq!(asked, Asked::Receive(Group::Small));
+        key
+    }
+
+    /// A turn with these completions, everything submitted before; returns what was asked for.
+    fn turn(&mut self, completions: impl IntoIterator<Item = (Key, Completion)>) -> Vec<Asked> {
+        self.now += Duration::from_secs(1);
+        let mut batch: Vec<_> = completions.into_iter().collect();
+        self.driver.turn(&mut batch, true, self.now, &mut self.ring);
+        self.asked()
+    }
+
+    fn asked(&mut self) -> Vec<Asked> {
+        self.ring.asked.drain(..).map(|(_, asked)| asked).collect()
+    }
+
+    /// `bytes` arrive in the first small buffer that is free.
+    fn data(&mut self, bytes: &[u8]) -> Completion {
+        let id = (0..SMALL.count).find(|id| !self.ring.lent.contains(id)).unwrap();
+        self.ring.lent.insert(id);
+        self.ring.buffers.resize(usize::from(SMALL.count + LARGE.count), Vec::new());
+        self.ring.buffers[usize::from(id)] = bytes.to_vec();
+        let result = i32::try_from(bytes.len()).unwrap();
+        received(result, Some(Lease(id)), true)
+    }
+
+    /// The oldest waiting send has sent so much, or failed.
+    fn sent(&mut self, result: i32) -> Completion {
+        let (bytes, _) = self.ring.sending.remove(0);
+        Completion::Sent { result, bytes }
+    }
+}
+
+fn received(result: i32, lease: Option<Lease>, goes_on: bool) -> Completion {
+    Completion::Received(Received { result, lease, goes_on, left_some: false })
+}
+
+fn last(result: i32) -> Completion {
+    received(result, None, false)
+}
+
+#[test]
+fn input_is_sent_from_where_it_is_and_the_buffer_comes_back_with_the_next_turn() {
+    let mut stage = Stage::new(&[]);
+    let key = stage.connect();
+    let hello = stage.data(b"hello");
+    assert_eq!(stage.turn([(key, hello)]), [Asked::SendNow(b"hello".to_vec())]);
+    assert_eq!(stage.ring.lent.len(), 1);
+    let world = stage.data(b"world");
+    assert_eq!(stage.turn([(key, world)]), [Asked::SendNow(b"world".to_vec())]);
+    assert_eq!(stage.ring.lent.len(), 1, "the first was sent");
+    assert_eq!(stage.turn([]), []);
+    assert!(stage.ring.lent.is_empty());
+    assert!(!stage.driver.is_pressing());
+}
+
+#[test]
+fn what_was_not_submitted_yet_is_not_taken_for_sent() {
+    let mut stage = Stage::new(&[]);
+    let key = stage.connect();
+    let hello = stage.data(b"hello");
+    stage.turn([(key, hello)]);
+    stage.driver.turn(&mut Vec::new(), false, stage.now, &mut stage.ring);
+    assert_eq!(stage.ring.lent.len(), 1);
+    assert!(stage.driver.is_pressing());
+    stage.turn([]);
+    assert!(stage.ring.lent.is_empty());
+}
+
+#[test]
+fn several_buffers_of_one_connection_go_out_one_after_the_other() {
+    let mut stage = Stage::new(&[]);
+    let key = stage.connect();
+    let batch = [b"a", b"b", b"c"].map(|byte| (key, stage.data(byte)));
+    assert_eq!(stage.turn(batch), [Asked::SendNow(b"a".to_vec())]);
+    assert!(stage.driver.is_pressing(), "the next does not wait for input");
+    assert_eq!(stage.turn([]), [Asked::SendNow(b"b".to_vec())]);
+    assert_eq!(stage.turn([]), [Asked::SendNow(b"c".to_vec())]);
+    assert_eq!(stage.turn([]), []);
+    assert!(stage.ring.lent.is_empty());
+}
+
+#[test]
+fn what_did_not_go_at_once_waits_in_own_memory_and_the_buffers_come_back() {
+    let mut stage = Stage::new(&[]);
+    let key = stage.connect();
+    let batch = [&b"hello"[..], b" world"].map(|bytes| (key, stage.data(bytes)));
+    assert_eq!(stage.turn(batch), [Asked::SendNow(b"hello".to_vec())]);
+    let short = (key, Completion::NotSent { result: 2 });
+    assert_eq!(stage.turn([short]), [Asked::Send(b"llo world".to_vec())]);
+    assert!(stage.ring.lent.is_empty());
+    let more = stage.data(b"!");
+    assert_eq!(stage.turn([(key, more)]), []);
+    assert!(stage.ring.lent.is_empty(), "it is copied while a send waits");
+    let short = stage.sent(4);
+    assert_eq!(stage.turn([(key, short)]), [Asked::Send(b"world".to_vec())]);
+    let rest = stage.sent(5);
+    assert_eq!(stage.turn([(key, rest)]), [Asked::Send(b"!".to_vec())]);
+    let rest = stage.sent(1);
+    assert_eq!(stage.turn([(key, rest)]), []);
+    let again = stage.data(b"again");
+    assert_eq!(stage.turn([(key, again)]), [Asked::SendNow(b"again".to_vec())]);
+}
+
+#[test]
+fn receiving_ends_above_the_mark_and_resumes_below_half_of_it() {
+    let mut stage = Stage::new(&[]);
+    let key = stage.connect();
+    let whole = vec![7; SMALL.size as usize];
+    let first = stage.data(&whole);
+    stage.turn([(key, first)]);
+    assert_eq!(stage.turn([(key, Completion::NotSent { result: -AGAIN })]).len(), 1);
+    for _ in 0..14 {
+        let more = stage.data(&whole);
+        assert_eq!(stage.turn([(key, more)]), []);
+    }
+    let full = stage.data(&whole);
+    assert_eq!(stage.turn([(key, full)]), [Asked::CancelReceive]);
+    let late = stage.data(b"late");
+    assert_eq!(stage.turn([(key, late)]), [], "completions on their way count");
+    assert_eq!(stage.turn([(key, last(-CANCELLED))]), []);
+    // What the first send took along is sent, then the rest in two halves.
+    let sent = stage.sent(4096);
+    assert!(
+        matches!(&stage.turn([(key, sent)])[..], [Asked::Send(rest)] if rest.len() == 15 * 4096 + 4)
+    );
+    let sent = stage.sent(7 * 4096);
+    assert!(matches!(&stage.turn([(key, sent)])[..], [Asked::Send(_)]), "more than half is left");
+    let sent = stage.sent(4096);
+    let asked = stage.turn([(key, sent)]);
+    assert!(
+        matches!(&asked[..], [Asked::Send(_), Asked::Receive(Group::Small)]),
+        "half is left: {asked:?}"
+    );
+}
+
+#[test]
+fn who_finds_no_buffer_receives_again_in_order_once_some_are_back() {
+    let mut stage = Stage::new(&[]);
+    let (a, b, c) = (stage.connect(), stage.connect(), stage.connect());
+    let batch: Vec<_> = (0..SMALL.count).map(|_| (a, stage.data(b"x"))).collect();
+    let asked = stage.turn(batch);
+    assert_eq!(asked, [Asked::SendNow(b"x".to_vec())]);
+    assert!(stage.driver.is_pressing());
+    let none = [(c, last(-NO_BUFFER)), (b, last(-NO_BUFFER))];
+    stage.now += Duration::from_secs(1);
+    stage.driver.turn(&mut none.into(), true, stage.now, &mut stage.ring);
+    let asked = mem::take(&mut stage.ring.asked);
+    assert_eq!(asked[0], (a, Asked::SendNow(b"x".to_vec())), "one buffer has come back");
+    assert_eq!(asked[1..], [(c, Asked::Receive(Group::Small))], "as many as buffers");
+    stage.turn([]);
+    let asked = stage.turn([]);
+    assert!(!asked.contains(&Asked::Receive(Group::Small)), "each once: {asked:?}");
+}
+
+#[test]
+fn a_stale_completion_finds_nothing_but_its_buffer_comes_back() {
+    let mut stage = Stage::new(&[]);
+    let old = stage.connect();
+    assert_eq!(stage.turn([(old, last(0))]), []);
+    assert_eq!((stage.ring.fins, *stage.closed.borrow()), (1, 1));
+    let new = stage.connect();
+    assert_eq!(new.index, old.index, "the place is used again");
+    let stale = stage.data(b"stale");
+    let not_sent = (old, Completion::NotSent { result: -AGAIN });
+    let sent = (old, Completion::Sent { result: 1, bytes: vec![0] });
+    assert_eq!(stage.turn([(old, stale), not_sent, sent, (old, last(-CANCELLED))]), []);
+    assert!(stage.ring.lent.is_empty());
+    let hello = stage.data(b"hello");
+    assert_eq!(stage.turn([(new, hello)]), [Asked::SendNow(b"hello".to_vec())]);
+}
+
+#[test]
+fn everything_is_sent_before_fin_then_the_socket_is_closed() {
+    let mut stage = Stage::new(&[]);
+    let key = stage.connect();
+    let batch = [&b"a"[..], b"b"].map(|bytes| (key, stage.data(bytes)));
+    let batch = batch.into_iter().chain([(key, last(0))]);
+    assert_eq!(stage.turn(batch), [Asked::SendNow(b"a".to_vec())]);
+    assert_eq!(stage.turn([]), [Asked::SendNow(b"b".to_vec())]);
+    assert_eq!((stage.ring.fins, *stage.closed.borrow()), (0, 0));
+    assert_eq!(stage.turn([]), []);
+    assert_eq!((stage.ring.fins, *stage.closed.borrow()), (1, 1));
+    assert!(stage.driver.is_empty());
+    assert_eq!(stage.service.summary().echoed, 2);
+}
+
+#[test]
+fn a_place_is_free_only_after_the_last_completions_of_receive_and_send() {
+    let mut stage = Stage::new(&["--stall-timeout", "5s"]);
+    let key = stage.connect();
+    let hello = stage.data(b"hello");
+    stage.turn([(key, hello)]);
+    stage.turn([(key, Completion::NotSent { result: -AGAIN })]);
+    stage.now += Duration::from_secs(5);
+    assert_eq!(stage.turn([]), [Asked::CancelReceive, Asked::CancelSend]);
+    let late = stage.data(b"late");
+    assert_eq!(stage.turn([(key, late)]), []);
+    assert!(stage.ring.lent.is_empty());
+    let cancelled = stage.sent(-CANCELLED);
+    assert_eq!(stage.turn([(key, cancelled)]), []);
+    assert_eq!(*stage.closed.borrow(), 0, "its receive is still to end");
+    assert_eq!(stage.turn([(key, last(-CANCELLED))]), []);
+    assert_eq!(*stage.closed.borrow(), 1);
+    assert!(stage.driver.is_empty());
+    assert_eq!(stage.service.admission.open(), 0);
+}
+
+#[test]
+fn a_reset_ends_the_connection_when_what_it_sends_at_once_is_out() {
+    let mut stage = Stage::new(&[]);
+    let key = stage.connect();
+    let batch = [b"a", b"b"].map(|byte| (key, stage.data(byte)));
+    stage.turn(batch);
+    let reset = last(-Errno::CONNRESET.raw_os_error());
+    assert_eq!(
+        stage.turn([(key, Completion::NotSent { result: -PIPE }), (key, reset)]),
+        [Asked::CancelReceive]
+    );
+    assert!(stage.ring.lent.is_empty());
+    assert_eq!(*stage.closed.borrow(), 1);
+}
+
+#[test]
+fn a_frame_over_two_buffers_is_sent_when_it_is_whole_with_all_that_came_before() {
+    let mut stage = Stage::new(&["--framing", "line"]);
+    let key = stage.connect();
+    let first = stage.data(b"one\ntw");
+    assert_eq!(stage.turn([(key, first)]), [Asked::SendNow(b"one\n".to_vec())]);
+    let second = stage.data(b"o\nthr");
+    assert_eq!(stage.turn([(key, second)]), [Asked::Send(b"two\n".to_vec())]);
+    assert!(stage.ring.lent.is_empty());
+    let third = stage.data(b"ee\n");
+    assert_eq!(stage.turn([(key, third)]), [], "a send waits");
+    let sent = stage.sent(4);
+    assert_eq!(stage.turn([(key, sent)]), [Asked::Send(b"three\n".to_vec())]);
+    let sent = stage.sent(6);
+    assert_eq!(stage.turn([(key, sent)]), []);
+    let plain = stage.data(b"four\n");
+    assert_eq!(stage.turn([(key, plain)]), [Asked::SendNow(b"four\n".to_vec())]);
+}
+
+#[test]
+fn after_a_bad_frame_input_is_dropped_until_the_peer_is_done() {
+    let mut stage = Stage::new(&["--framing", "line", "--max-frame", "5"]);
+    let key = stage.connect();
+    let bad = stage.data(b"good\nfar too long\n");
+    assert_eq!(stage.turn([(key, bad)]), [Asked::SendNow(b"good\n".to_vec())]);
+    let more = stage.data(b"more\n");
+    assert_eq!(stage.turn([(key, more)]), []);
+    assert!(stage.ring.lent.is_empty());
+    assert_eq!((stage.ring.fins, *stage.closed.borrow()), (1, 0));
+    assert_eq!(stage.turn([(key, last(0))]), []);
+    assert_eq!(*stage.closed.borrow(), 1);
+}
+
+#[test]
+fn who_fills_small_buffers_and_leaves_more_gets_large_ones() {
+    let mut stage = Stage::new(&[]);
+    let key = stage.connect();
+    let whole = vec![7; SMALL.size as usize];
+    for round in 1..=STREAK {
+        let Completion::Received(full) = stage.data(&whole) else { unreachable!() };
+        let full = Completion::Received(Received { left_some: true, ..full });
+        let asked = stage.turn([(key, full)]);
+        assert_eq!(asked.contains(&Asked::CancelReceive), round == STREAK, "round {round}");
+    }
+    let asked = stage.turn([(key, last(-CANCELLED))]);
+    assert_eq!(asked, [Asked::Receive(Group::Large)]);
+}
+
+const AGAIN: i32 = Errno::AGAIN.raw_os_error();
+const PIPE: i32 = Errno::PIPE.raw_os_error();
