@@ -45,8 +45,8 @@ const STEP: u64 = FACTOR << CONNECTION_BITS;
 /// Undoes a multiplication by [`FACTOR`].
 const INVERSE: u64 = inverse(FACTOR);
 
-/// Multiplies by `2^21 + 1`, which vector units can do: a shift and an addition.
-const SPREAD: u32 = 21;
+/// Multiplies by `2^25 + 1`, which vector units can do: a shift and an addition.
+const SPREAD: u32 = 25;
 
 /// Undoes it.
 const UNSPREAD: u64 = inverse((1 << SPREAD) + 1);
@@ -200,18 +200,18 @@ fn same(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Each bit of the input changes many of the output, and nothing is lost: only shifts by half a word,
-/// their own inverses, and an odd factor.
+/// Nothing is lost on the way: each step can be undone. Shifts and spread were chosen among many so
+/// that streams out of step have no more in common than chance makes.
 fn mix(raw: u64) -> u64 {
-    let half = raw ^ (raw >> 32);
-    let spread = half.wrapping_add(half << SPREAD);
+    let high = raw ^ (raw >> 29);
+    let spread = high.wrapping_add(high << SPREAD);
     spread ^ (spread >> 32)
 }
 
 fn unmix(word: u64) -> u64 {
     let spread = word ^ (word >> 32);
-    let half = spread.wrapping_mul(UNSPREAD);
-    half ^ (half >> 32)
+    let high = spread.wrapping_mul(UNSPREAD);
+    high ^ (high >> 29) ^ (high >> 58)
 }
 
 /// The inverse of an odd number modulo 2^64, by Newton's iteration: each step doubles the bits.
@@ -283,13 +283,13 @@ mod tests {
         for shift in 0..26 {
             for near in [0, 1, 8] {
                 let n = in_common(Pattern::new(1, 0), (1 << shift) + near);
-                assert!(n < 256, "{n} after 2^{shift} + {near}");
+                assert!(n < 160, "{n} after 2^{shift} + {near}");
             }
         }
         for connection in (0..24).map(|bit| 1 << bit) {
             let n = in_common(Pattern::new(1, connection), 0);
-            assert!(n < 256, "{n} on {connection}");
+            assert!(n < 160, "{n} on {connection}");
         }
-        assert!(in_common(Pattern::new(2, 0), 0) < 256);
+        assert!(in_common(Pattern::new(2, 0), 0) < 160);
     }
 }
