@@ -7,6 +7,7 @@
 #![warn(clippy::print_stderr, reason = "it panics when stderr is closed or full; use `say`")]
 
 mod args;
+pub mod bench;
 pub mod pattern;
 mod send;
 mod target;
