@@ -221,19 +221,16 @@ impl Checker {
     /// From here on the bytes are those of `pattern` from `at` on.
     fn begin_run(&mut self, pattern: Pattern, at: u64) {
         self.end_unknown();
-        let due = self.due + self.astray;
-        let mut at = at;
-        if pattern == self.own && at > due {
-            self.shorten_run(at - due);
+        if pattern == self.own {
+            self.move_ends(at);
         }
         let crossed = !self.is_own();
         self.end_run();
-        if pattern == self.own && at < self.due && self.astray == 0 {
-            let by = self.gaps.taken_for(&self.own, at, self.due);
-            (at, self.due) = (at - by, self.due - by);
-        }
         if pattern != self.own || at < self.due {
-            self.run = Run { pattern, start: at, at };
+            let is_late = pattern == self.own && self.astray == 0;
+            let before = if is_late { self.gaps.taken_for(&self.own, at, self.due) } else { 0 };
+            self.due -= before;
+            self.run = Run { pattern, start: at - before, at };
             return;
         }
         let due = self.due + self.astray;
@@ -254,16 +251,25 @@ impl Checker {
         self.run.pattern == self.own
     }
 
-    /// The last bytes of a run that ended may by chance be those that were due next.
-    fn shorten_run(&mut self, by: u64) {
-        let Run { pattern, start, at } = self.run;
-        if self.is_own()
-            && self.astray == 0
-            && by < at - start
-            && self.own.repeats(at - by, self.due, by)
+    /// The own stream goes on at `at`, some bytes from where it should: that may be because a run's
+    /// last bytes are by chance those that were due next, or its first bytes those that were due then.
+    fn move_ends(&mut self, at: u64) {
+        let Run { pattern, start, at: end } = self.run;
+        let (after, before) = (at.saturating_sub(self.due), self.due.saturating_sub(at));
+        let is_own = self.is_own() && self.astray == 0;
+        if is_own
+            && (1..end - start).contains(&after)
+            && pattern.repeats(end - after, &self.own, self.due, after)
         {
-            self.run = Run { pattern, start, at: at - by };
-            self.due += by;
+            self.run.at -= after;
+            self.due = at;
+        } else if start < end
+            && (1..=start).contains(&before)
+            && pattern.repeats(start - before, &self.own, at, before)
+        {
+            self.run.start -= before;
+            self.due = at;
+            self.astray += if is_own { 0 } else { before };
         }
     }
 

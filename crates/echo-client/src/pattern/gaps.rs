@@ -77,7 +77,7 @@ impl Gaps {
         let mut by = 0;
         while by < at.min(due)
             && is_missing(at - by - 1)
-            && pattern.repeats(at - by - 1, due - by - 1, by + 1)
+            && pattern.repeats(at - by - 1, pattern, due - by - 1, by + 1)
         {
             by += 1;
         }
@@ -108,7 +108,7 @@ impl Gap {
             return;
         }
         let (start, end) = (self.missing.start - by, self.missing.end - by);
-        if pattern.repeats(start, end, by) {
+        if pattern.repeats(start, pattern, end, by) {
             self.missing = start..end;
         }
     }

@@ -156,14 +156,15 @@ impl Pattern {
         done
     }
 
-    /// Whether the next `len` bytes are the same at two places; never of more than [`MAX_SLIDE`].
-    pub(crate) fn repeats(&self, at: u64, and_at: u64, len: u64) -> bool {
+    /// Whether the `len` bytes from `at` on are also those of the other stream; never of more than
+    /// [`MAX_SLIDE`].
+    pub(crate) fn repeats(&self, at: u64, other: &Self, other_at: u64, len: u64) -> bool {
         let mut bytes = [0; MAX_SLIDE];
         let Some(bytes) = usize::try_from(len).ok().and_then(|len| bytes.get_mut(..len)) else {
             return false;
         };
         self.fill(at, bytes);
-        self.matching(and_at, bytes) == bytes.len()
+        other.matching(other_at, bytes) == bytes.len()
     }
 
     /// Where a word comes from, if it is one of this run.
