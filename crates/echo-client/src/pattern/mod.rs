@@ -125,28 +125,17 @@ impl Pattern {
         let mut done = 0;
         if head > 0 {
             let n = bytes.len().min(WORD - head);
-            done = same(&bytes[..n], &self.word(index)[head..head + n]);
+            done = same(&bytes[..n], self.raw(index), head);
             if done < n {
                 return done;
             }
             index = index.wrapping_add(1);
         }
-        // Whole blocks with no way out of them, so that the compiler uses the vector unit.
         let mut raw = self.raw(index);
-        for block in bytes[done..].chunks_exact(BLOCK) {
-            let mut differs = 0;
-            let mut at = raw;
-            for word in block.chunks_exact(WORD) {
-                differs |= mix(at) ^ word.try_into().map_or(0, u64::from_le_bytes);
-                at = at.wrapping_add(STEP);
-            }
-            if differs != 0 {
-                break;
-            }
-            (raw, done) = (at, done + BLOCK);
-        }
+        done += matching_blocks::<512>(&mut raw, &bytes[done..]);
+        done += matching_blocks::<64>(&mut raw, &bytes[done..]);
         for word in bytes[done..].chunks(WORD) {
-            let n = same(word, &mix(raw).to_le_bytes());
+            let n = same(word, raw, 0);
             done += n;
             if n < WORD {
                 break;
@@ -188,17 +177,39 @@ impl Pattern {
     }
 }
 
-/// Bytes compared at once.
-const BLOCK: usize = 256;
-
 /// Index of the word that holds an offset, and where in it.
 fn place(offset: u64) -> (u64, usize) {
     (offset / WORD as u64, usize::try_from(offset % WORD as u64).unwrap_or(0))
 }
 
-/// How many bytes are the same from the start.
-fn same(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+/// How many of the first bytes are those of the words from `raw` on, in whole blocks. There is no way
+/// out of a block, so that the compiler uses the vector unit.
+fn matching_blocks<const BLOCK: usize>(raw: &mut u64, bytes: &[u8]) -> usize {
+    let mut done = 0;
+    for block in bytes.chunks_exact(BLOCK) {
+        let mut differs = 0;
+        let mut at = *raw;
+        for word in block.chunks_exact(WORD) {
+            differs |= mix(at) ^ word.try_into().map_or(0, u64::from_le_bytes);
+            at = at.wrapping_add(STEP);
+        }
+        if differs != 0 {
+            break;
+        }
+        (*raw, done) = (at, done + BLOCK);
+    }
+    done
+}
+
+/// How many of the first bytes, at most a word, are those of the word made of `raw` from its byte
+/// `head` on.
+fn same(bytes: &[u8], raw: u64, head: usize) -> usize {
+    let due = mix(raw) >> (8 * head);
+    let got = match bytes.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    bytes.len().min((due ^ got).trailing_zeros() as usize / 8)
 }
 
 /// Nothing is lost on the way: each step can be undone. Shifts and spread were chosen among many so
