@@ -29,6 +29,7 @@ impl ConnectError {
             io::ErrorKind::TimedOut => {
                 "no answer within --connect-timeout: check the address and what filters the path"
             }
+            io::ErrorKind::Unsupported => "use tcp://HOST:PORT",
             _ => "check the address",
         }
     }
@@ -41,7 +42,7 @@ pub(crate) fn connect(target: &Endpoint, timeout: Duration) -> Result<TcpStream,
     let failed = |source| ConnectError { target: target.clone(), source };
     let (host, port) = match target {
         Endpoint::Tcp { host, port } => (host.as_str(), *port),
-        _ => return Err(failed(io::ErrorKind::Unsupported.into())),
+        _ => return Err(failed(io::Error::new(io::ErrorKind::Unsupported, "send is over TCP"))),
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in (host, port).to_socket_addrs().map_err(failed)? {
