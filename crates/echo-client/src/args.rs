@@ -6,7 +6,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
 use echo_cli::{Color, Verbosity};
 
-use crate::{send::SendArgs, target::Connector};
+use crate::{ping::PingArgs, send::SendArgs, target::Connector};
 
 /// Tell whether a path returns every byte, and how fast.
 ///
@@ -51,6 +51,8 @@ pub(crate) struct Globals {
 pub(crate) enum Command {
     /// Send a message, a file or stdin, and check that the same bytes come back
     Send(SendArgs),
+    /// Send probes, and tell how long each takes to come back
+    Ping(PingArgs),
 }
 
 /// Names `send` where a command line names no command.

@@ -9,6 +9,7 @@
 mod args;
 pub mod bench;
 pub mod pattern;
+mod ping;
 mod send;
 mod target;
 
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     let log = globals.verbosity.init_in(LogFormat::Text, globals.color);
     let result = match &args.command {
         Command::Send(send) => send::run(send, globals),
+        Command::Ping(ping) => ping::run(ping, globals),
     };
     drop(log); // writes what is still waiting
     match result {

@@ -44,6 +44,10 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
+    pub(crate) fn new(target: &Endpoint, source: io::Error) -> Self {
+        Self { target: target.clone(), source, local: None }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn fix(&self) -> &'static str {

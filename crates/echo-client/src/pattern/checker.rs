@@ -59,10 +59,16 @@ impl Checker {
     /// Checks the stream from its beginning.
     #[must_use]
     pub fn new(pattern: Pattern) -> Self {
+        Self::starting_at(pattern, 0)
+    }
+
+    /// Checks the stream from an offset on.
+    #[must_use]
+    pub fn starting_at(pattern: Pattern, offset: u64) -> Self {
         Self {
             own: pattern,
-            run: Run { pattern, start: 0, at: 0 },
-            due: 0,
+            run: Run { pattern, start: offset, at: offset },
+            due: offset,
             astray: 0,
             unknown: 0,
             held: Vec::new(),
@@ -128,8 +134,14 @@ impl Checker {
     /// is complete.
     #[must_use]
     pub fn complete_to(&self) -> u64 {
-        let due = self.due + self.astray + self.held.len() as u64;
-        self.gaps.first().map_or(due, |missing| missing.min(due))
+        let seen = self.seen_to();
+        self.gaps.first().map_or(seen, |missing| missing.min(seen))
+    }
+
+    /// Up to which offset of the stream bytes have come; some before may be missing.
+    #[must_use]
+    pub fn seen_to(&self) -> u64 {
+        self.due + self.astray + self.held.len() as u64
     }
 
     fn settle_at(&mut self, sent: u64) {
