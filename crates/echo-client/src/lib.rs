@@ -53,6 +53,12 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// An object of `--json`: one line.
+fn json_line(object: &impl serde::Serialize) -> String {
+    // Only maps whose keys are not text could fail.
+    serde_json::to_string(object).unwrap_or_else(|error| format!("\"{error}\""))
+}
+
 /// How a command that could do its work has ended.
 struct Ending {
     /// The path did what it should.

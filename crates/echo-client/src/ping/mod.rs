@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
             start: now,
             slot: now,
         };
-        session.connect()?;
+        session.connect(1)?;
         session.start = Instant::now();
         session.slot = session.start;
         Ok(session)
@@ -228,7 +228,7 @@ impl<'a> Session<'a> {
         }
         let is_used = self.connection.as_ref().is_none_or(|c| c.first < self.begun);
         if self.connection.is_none() || self.args.reconnect && is_used {
-            if let Err(error) = self.connect() {
+            if let Err(error) = self.connect(self.begun) {
                 if error.is_local() {
                     return Err(error.into());
                 }
@@ -389,7 +389,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn connect(&mut self) -> Result<(), ConnectError> {
+    /// Opens a connection; `first` is the first probe on it.
+    fn connect(&mut self, first: u64) -> Result<(), ConnectError> {
         let number = self.connections;
         self.connections = self.connections.wrapping_add(1);
         self.connection = None;
@@ -404,7 +405,7 @@ impl<'a> Session<'a> {
             Endpoint::Udp { .. } => Box::new(DatagramPath::new(wire, pattern, size)),
             _ => Box::new(StreamPath::new(wire, pattern, size)),
         };
-        self.connection = Some(Connection { path, kernel, took, first: self.begun + 1 });
+        self.connection = Some(Connection { path, kernel, took, first });
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use echo_cli::Endpoint;
 use hdrhistogram::Histogram;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::bench::{histogram, percentile};
 
@@ -56,30 +56,29 @@ impl Tally {
 
     /// The summary as `--json` prints it.
     pub(super) fn to_json(&self, target: &Endpoint, elapsed: Duration) -> String {
-        json!({
-            "schema": 1,
-            "kind": "ping",
-            "target": target.to_string(),
-            "good": self.is_good(),
-            "elapsed_ns": nanos(elapsed),
-            "sent": self.sent,
-            "received": self.received,
-            "lost": self.lost,
-            "late": self.late,
-            "in_flight": self.on_its_way(),
-            "duplicated": self.duplicated,
-            "corrupt": self.corrupt,
-            "first_damage": self.first_damage,
-            "rtt_ns": self.rtt.to_json(),
-            "connect_ns": self.connect.to_json(),
+        crate::json_line(&Json {
+            schema: 1,
+            kind: "ping",
+            target: target.to_string(),
+            good: self.is_good(),
+            sent: self.sent,
+            received: self.received,
+            lost: self.lost,
+            late: self.late,
+            in_flight: self.on_its_way(),
+            duplicated: self.duplicated,
+            corrupt: self.corrupt,
+            first_damage: self.first_damage.as_deref(),
+            elapsed_ns: nanos(elapsed),
+            rtt_ns: self.rtt.to_json(),
+            connect_ns: self.connect.to_json(),
         })
-        .to_string()
     }
 
     /// The summary as `ping` prints it.
     pub(super) fn in_words(&self, target: &Endpoint, elapsed: Duration) -> String {
         let Self { sent, received, lost, late, .. } = self;
-        let percent = (lost + late) as f64 * 100.0 / (*sent).max(1) as f64;
+        let percent = *lost as f64 * 100.0 / (*sent).max(1) as f64;
         let mut text = format!(
             "--- {target} ping statistics ---\n{sent} probes transmitted, {received} received"
         );
@@ -104,6 +103,38 @@ impl Tally {
         }
         text
     }
+}
+
+/// The object, and the order of its fields.
+#[derive(Serialize)]
+struct Json<'a> {
+    schema: u32,
+    kind: &'a str,
+    target: String,
+    good: bool,
+    sent: u64,
+    received: u64,
+    lost: u64,
+    late: u64,
+    in_flight: u64,
+    duplicated: u64,
+    corrupt: u64,
+    first_damage: Option<&'a str>,
+    elapsed_ns: u64,
+    rtt_ns: Option<JsonDurations>,
+    connect_ns: Option<JsonDurations>,
+}
+
+/// A percentile with too few samples beyond it is null.
+#[derive(Serialize)]
+struct JsonDurations {
+    min: u64,
+    mean: u64,
+    max: u64,
+    mdev: u64,
+    p50: Option<u64>,
+    p90: Option<u64>,
+    p99: Option<u64>,
 }
 
 /// Without digits that say nothing: `0`, `33.3`.
@@ -159,18 +190,15 @@ impl Durations {
         percentile(&self.histogram, percent)
     }
 
-    fn to_json(&self) -> Value {
-        if self.count == 0 {
-            return Value::Null;
-        }
-        json!({
-            "min": nanos(self.min),
-            "mean": whole(self.mean()),
-            "max": nanos(self.max),
-            "mdev": whole(self.mdev()),
-            "p50": self.percentile(50.0),
-            "p90": self.percentile(90.0),
-            "p99": self.percentile(99.0),
+    fn to_json(&self) -> Option<JsonDurations> {
+        (self.count > 0).then(|| JsonDurations {
+            min: nanos(self.min),
+            mean: whole(self.mean()),
+            max: nanos(self.max),
+            mdev: whole(self.mdev()),
+            p50: self.percentile(50.0),
+            p90: self.percentile(90.0),
+            p99: self.percentile(99.0),
         })
     }
 }

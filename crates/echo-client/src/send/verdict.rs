@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use echo_cli::Endpoint;
-use serde_json::json;
+use serde::Serialize;
 
 /// The judgement of one `send`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,25 +97,40 @@ impl Verdict {
             | Mismatch::NotSent { offset }
             | Mismatch::FrameLength { offset, .. } => offset,
         });
-        json!({
-            "schema": 1,
-            "kind": "send",
-            "target": target.to_string(),
-            "good": self.is_good(),
-            "identical": self.is_identical(),
-            "sent": self.sent,
-            "returned": self.returned,
-            "missing_frames": self.missing_frames,
-            "mismatch_at": offset,
-            "end": self.end.to_string(),
-            "elapsed_ns": u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX),
+        crate::json_line(&Json {
+            schema: 1,
+            kind: "send",
+            target: target.to_string(),
+            good: self.is_good(),
+            identical: self.is_identical(),
+            sent: self.sent,
+            returned: self.returned,
+            missing_frames: self.missing_frames,
+            mismatch_at: offset,
+            end: self.end.to_string(),
+            elapsed_ns: u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX),
         })
-        .to_string()
     }
 
     fn all_due_is_back(&self) -> bool {
         self.mismatch.is_none() && self.returned == self.sent && self.missing_frames == 0
     }
+}
+
+/// The object, and the order of its fields.
+#[derive(Serialize)]
+struct Json {
+    schema: u32,
+    kind: &'static str,
+    target: String,
+    good: bool,
+    identical: bool,
+    sent: u64,
+    returned: u64,
+    missing_frames: usize,
+    mismatch_at: Option<u64>,
+    end: String,
+    elapsed_ns: u64,
 }
 
 impl fmt::Display for Verdict {
