@@ -190,7 +190,12 @@ impl<'a> Session<'a> {
         } else {
             self.output.result(&self.tally.in_words(target, elapsed))?;
         }
-        Ok(Ending { is_good: self.tally.is_good(), last_words: None })
+        // Whoever stops reading has seen enough.
+        let is_good = match self.output.is_closed() {
+            true => self.tally.is_unharmed(),
+            false => self.tally.is_good(),
+        };
+        Ok(Ending { is_good, last_words: None })
     }
 
     fn wait(&self) -> Duration {

@@ -46,8 +46,12 @@ impl Tally {
 
     /// Every byte of every probe came back, in time and once.
     pub(super) fn is_good(&self) -> bool {
-        let wrong = self.lost + self.late + self.duplicated + self.corrupt;
-        wrong == 0 && self.received > 0
+        self.is_unharmed() && self.received > 0
+    }
+
+    /// Nothing is known to be wrong.
+    pub(super) fn is_unharmed(&self) -> bool {
+        self.lost + self.late + self.duplicated + self.corrupt == 0
     }
 
     fn on_its_way(&self) -> u64 {
