@@ -10,6 +10,14 @@
 //! undone, any whole word that comes back tells which connection and which offset it was sent on:
 //! that is how a [`Checker`] names the [`Damage`], not only its place.
 //!
+//! | call | what it is for |
+//! |---|---|
+//! | [`Pattern::new`], [`Pattern::fill`] | write what is to be sent, from any offset |
+//! | [`Checker::check`] | take what came, in pieces of any size; returns the damage it reveals |
+//! | [`Checker::complete_to`] | whether a reply that ends at some offset is back |
+//! | [`Checker::settle`] | nothing is on its way: name what is pending now |
+//! | [`Checker::finish`] | the stream has ended: also name what is missing at its end |
+//!
 //! ```
 //! use echo_client::pattern::{Checker, DamageKind, Pattern};
 //!

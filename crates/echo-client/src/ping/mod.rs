@@ -14,6 +14,7 @@
 
 mod args;
 mod datagram;
+#[cfg_attr(not(target_os = "linux"), path = "kernel_elsewhere.rs")]
 mod kernel;
 mod output;
 mod path;

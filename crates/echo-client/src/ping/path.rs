@@ -53,7 +53,7 @@ impl Wire {
 
     /// Sends as much as the system takes at once; None when it takes nothing now.
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        now_or_never(send(&self.0, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
+        now_or_never(send(&self.0, bytes, SendFlags::DONTWAIT))
     }
 
     /// Receives, and tells when; None when nothing came in time.
