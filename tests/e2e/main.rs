@@ -5,8 +5,10 @@ mod failures;
 mod framing;
 mod guide;
 mod limits;
+mod ping;
 mod readme;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod targets;
 mod udp;

@@ -38,12 +38,20 @@ fn normal(line: &str) -> String {
         match word.split_once("127.0.0.1:") {
             Some((before, port)) if port != "1:" => format!("{before}127.0.0.1:PORT"),
             _ if is_duration => "DURATION".into(),
+            _ if is_figures(word) => "FIGURES".into(),
             _ if word.starts_with("took=") => "took=DURATION".into(),
             _ if word.len() == 27 && word.ends_with('Z') => "TIME".into(),
             _ => word.into(),
         }
     };
     line.split(' ').map(word).collect::<Vec<String>>().join(" ")
+}
+
+/// What `ping` measures: `time=0.041`, `0.033/0.041/0.055/0.008`.
+fn is_figures(word: &str) -> bool {
+    let figures = word.trim_start_matches("kernel_rtt=").trim_start_matches("time=");
+    let is_figure = |part: &str| part.contains('.') && part.parse::<f64>().is_ok();
+    (figures != word || word.contains('/')) && figures.split('/').all(is_figure)
 }
 
 fn normal_lines(text: &str) -> Vec<String> {

@@ -12,7 +12,7 @@ mod usage;
 
 pub use endpoint::{Endpoint, ParseEndpointError};
 pub use framing::{FramingArgs, NoFrameLimit};
-pub use logging::{LogFormat, LogGuard, Verbosity, escaped};
+pub use logging::{Color, LogFormat, LogGuard, Verbosity, escaped};
 pub use say::say;
 pub use units::{duration, positive_duration, size};
 pub use usage::parse;

@@ -26,6 +26,33 @@ pub struct Verbosity {
     pub quiet: bool,
 }
 
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
+impl Color {
+    /// Whether to use colours on this stream.
+    pub fn is_on(self, stream: &impl IsTerminal) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            // https://no-color.org: any value but the empty one.
+            Self::Auto => {
+                stream.is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+            }
+        }
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -44,9 +71,12 @@ pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] WorkerGua
 impl Verbosity {
     /// Starts logging to stderr: errors with `-q`, else warnings and notices, with `-v` each
     /// connection's story, too.
-    ///
-    /// Colours only on a terminal, and not under `NO_COLOR`.
     pub fn init(self, format: LogFormat) -> LogGuard {
+        self.init_in(format, Color::Auto)
+    }
+
+    /// As [`init`](Self::init), with a choice of colours.
+    pub fn init_in(self, format: LogFormat, color: Color) -> LogGuard {
         let level = match self.verbose {
             _ if self.quiet => LevelFilter::ERROR,
             0 => LevelFilter::INFO,
@@ -56,11 +86,10 @@ impl Verbosity {
             .lossy(true)
             .buffered_lines_limit(MAX_WAITING_LINES)
             .finish(io::stderr());
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let log = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_target(false)
-            .with_ansi(io::stderr().is_terminal() && !no_color)
+            .with_ansi(color.is_on(&io::stderr()))
             .with_writer(writer);
         match format {
             LogFormat::Text => log.init(),

@@ -1,14 +1,14 @@
-//! The command line as typed.
+//! The command line as typed: what all commands have in common, and which one it is. Each command's
+//! own flags are in its folder.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, time::Duration};
 
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
-use echo_cli::{Endpoint, FramingArgs, Verbosity};
+use echo_cli::{Color, Verbosity};
 
-/// The guide's message, sent when no other is given.
-const GUIDE_MESSAGE: &str = "Hello, server! This is a test.";
+use crate::{ping::PingArgs, send::SendArgs, target::Connector};
 
-/// Tell whether a path returns every byte.
+/// Tell whether a path returns every byte, and how fast.
 ///
 /// Without a command this is `send`: `echo-client` alone sends the guide's message. Returned bytes
 /// and results go to stdout, everything else to stderr.
@@ -19,7 +19,31 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 
     #[command(flatten)]
+    pub(crate) globals: Globals,
+}
+
+/// Flags of all commands; they may stand anywhere.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Options of all commands")]
+pub(crate) struct Globals {
+    /// Print the result as one JSON object, on the last line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
     pub(crate) verbosity: Verbosity,
+
+    /// Use colours: only on a terminal, and not under NO_COLOR; or always; or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub(crate) color: Color,
+
+    /// How long the service may return nothing while bytes are due
+    #[arg(long, value_name = "DUR", default_value = "10s", global = true,
+          value_parser = echo_cli::positive_duration)]
+    pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) connector: Connector,
 }
 
 /// What to do.
@@ -27,6 +51,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Send a message, a file or stdin, and check that the same bytes come back
     Send(SendArgs),
+    /// Send probes, and tell how long each takes to come back
+    Ping(PingArgs),
 }
 
 /// Names `send` where a command line names no command.
@@ -34,60 +60,54 @@ pub(crate) enum Command {
 /// Flags for all commands may stand before it; anything else belongs to a command.
 pub(crate) fn with_command(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.into_iter().collect();
-    let for_all = |word: &OsString| match word.to_str() {
-        Some("--verbose" | "--quiet") => true,
-        Some(word) => word.strip_prefix('-').is_some_and(|flags| {
-            !flags.is_empty() && flags.chars().all(|flag| matches!(flag, 'v' | 'q'))
-        }),
-        None => false,
-    };
-    let at = words.iter().skip(1).position(|word| !for_all(word)).map_or(words.len(), |at| at + 1);
     let known = Args::command();
+    let at = 1 + globals_in(words.get(1..).unwrap_or_default(), &known);
     let names_one = words.get(at).and_then(|word| word.to_str()).is_some_and(|word| {
-        matches!(word, "help" | "-h" | "--help" | "-V" | "--version")
+        matches!(word, "help" | "--help" | "--version")
             || known.find_subcommand(word).is_some()
-            || word.starts_with("-v") && word.ends_with(['h', 'V'])
+            || is_cluster(word) && word.ends_with(['h', 'V'])
     });
     if !names_one {
-        words.insert(at, "send".into());
+        words.insert(at.min(words.len()), "send".into());
     }
     words
 }
 
-/// `send`
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct SendArgs {
-    /// Where the echo service is
-    #[arg(value_name = "TARGET", env = "ECHO_TARGET", default_value = "tcp://127.0.0.1:65432")]
-    pub(crate) target: Endpoint,
+/// How many of the first words are flags for all commands, with their values.
+fn globals_in(words: &[OsString], known: &clap::Command) -> usize {
+    let mut seen = 0;
+    while let Some(word) = words.get(seen).and_then(|word| word.to_str()) {
+        let flag = known.get_arguments().filter(|flag| flag.is_global_set()).find(|flag| {
+            word.strip_prefix("--").is_some_and(|long| {
+                let name = long.split_once('=').map_or(long, |(name, _)| name);
+                flag.get_long() == Some(name)
+            })
+        });
+        match flag {
+            Some(flag) if flag.get_action().takes_values() && !word.contains('=') => seen += 2,
+            Some(_) => seen += 1,
+            None if is_cluster(word) && !word.ends_with(['h', 'V']) => seen += 1,
+            None => break,
+        }
+    }
+    seen.min(words.len())
+}
 
-    /// Send this text, as one frame
-    #[arg(short, long, value_name = "TEXT", default_value = GUIDE_MESSAGE)]
-    pub(crate) message: String,
-
-    /// Send this file, or stdin when it is -; in frames, it is cut at its delimiters or in pieces
-    #[arg(short, long, value_name = "FILE", conflicts_with = "message")]
-    pub(crate) file: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) framing: FramingArgs,
-
-    /// How long the service may return nothing while bytes are due
-    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = echo_cli::positive_duration)]
-    pub(crate) timeout: Duration,
-
-    /// How long connecting may take
-    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = echo_cli::positive_duration)]
-    pub(crate) connect_timeout: Duration,
+/// Short flags for all commands, none of which takes a value, and the two that end a command line.
+fn is_cluster(word: &str) -> bool {
+    word.strip_prefix('-').is_some_and(|flags| {
+        !flags.is_empty()
+            && flags.trim_end_matches(['h', 'V']).chars().all(|flag| "vq46".contains(flag))
+    })
 }
 
 const EXAMPLES: &str = "\
 Examples:
   echo-client                                    the guide's message to 127.0.0.1:65432
-  echo-client send -m 'one line' --framing line  as one frame
-  head -c 1G /dev/urandom | echo-client send -f - 10.0.0.7:7 > /dev/null
+  echo-client send -f image.iso 10.0.0.7:7       whether a file comes back identical
+  echo-client ping -c 5                          how long a message is on its way
 
-Exit codes: 0 identical; 1 the path failed; 2 usage or local error";
+Exit codes: 0 good; 1 the path failed; 2 usage or local error";
 
 #[cfg(test)]
 mod tests {
@@ -103,6 +123,14 @@ mod tests {
             ("x send -v", "x send -v"),
             ("x --verbose send", "x --verbose send"),
             ("x --help", "x --help"),
+            ("x -h", "x -h"),
+            ("x -hV", "x -hV"),
+            ("x -4v send", "x -4v send"),
+            ("x --timeout 1s", "x --timeout 1s send"),
+            ("x --timeout=1s -6 --json h:1", "x --timeout=1s -6 --json send h:1"),
+            ("x --source ::1 send", "x --source ::1 send"),
+            ("x --timeout", "x --timeout send"),
+            ("x -- -v", "x send -- -v"),
             ("x -vV", "x -vV"),
             ("x help send", "x help send"),
         ] {

@@ -7,6 +7,9 @@
 #![warn(clippy::print_stderr, reason = "it panics when stderr is closed or full; use `say`")]
 
 mod args;
+pub mod bench;
+pub mod pattern;
+mod ping;
 mod send;
 mod target;
 
@@ -15,7 +18,7 @@ use std::process::ExitCode;
 use echo_cli::{LogFormat, exit, say};
 
 pub use send::{End, Mismatch, Verdict};
-pub use target::ConnectError;
+pub use target::{ConnectError, Connector};
 
 use args::{Args, Command};
 
@@ -26,23 +29,40 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    let log = args.verbosity.init(LogFormat::Text);
+    let globals = &args.globals;
+    let log = globals.verbosity.init_in(LogFormat::Text, globals.color);
     let result = match &args.command {
-        Command::Send(send) => send::run(send),
+        Command::Send(send) => send::run(send, globals),
+        Command::Ping(ping) => ping::run(ping, globals),
     };
     drop(log); // writes what is still waiting
     match result {
-        Ok(verdict) => {
-            if !verdict.is_good() || !args.verbosity.quiet {
-                say(format_args!("echo-client: {verdict}"));
+        Ok(Ending { is_good, last_words }) => {
+            if let Some(words) = last_words {
+                say(format_args!("{words}"));
             }
-            if verdict.is_good() { exit::OK } else { ExitCode::from(exit::FAILED) }
+            if is_good { exit::OK } else { ExitCode::from(exit::FAILED) }
         }
         Err(error) => {
             let path = error.downcast_ref::<ConnectError>();
             let fix = path.map(|error| format!("; {}", error.fix()));
             say(format_args!("echo-client: {error:#}{}", fix.unwrap_or_default()));
-            ExitCode::from(if path.is_some() { exit::FAILED } else { exit::USAGE })
+            let is_local = path.is_none_or(ConnectError::is_local);
+            ExitCode::from(if is_local { exit::USAGE } else { exit::FAILED })
         }
     }
+}
+
+/// An object of `--json`: one line.
+fn json_line(object: &impl serde::Serialize) -> String {
+    // Only maps whose keys are not text could fail.
+    serde_json::to_string(object).unwrap_or_else(|error| format!("\"{error}\""))
+}
+
+/// How a command that could do its work has ended.
+struct Ending {
+    /// The path did what it should.
+    is_good: bool,
+    /// For stderr, after everything that is logged.
+    last_words: Option<String>,
 }

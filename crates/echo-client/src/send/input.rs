@@ -9,8 +9,7 @@ use anyhow::{Context, Error};
 use echo_cli::FramingArgs;
 use echo_core::{Codec, Decoded, Decoder, FrameError, Framing, Receiver, RecvError, Span};
 
-use super::READ_SIZE;
-use crate::args::SendArgs;
+use super::{READ_SIZE, args::SendArgs};
 
 /// A message, a file or stdin.
 pub(super) enum Input {

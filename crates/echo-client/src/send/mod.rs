@@ -9,6 +9,7 @@
 //! Neither direction waits for the other, so no size of input can lock both up; what is in flight is
 //! bounded. At the end of the input the sending side is closed, and the receiving side reads on.
 
+mod args;
 mod in_flight;
 mod input;
 mod verdict;
@@ -16,7 +17,7 @@ mod verdict;
 use std::{
     error::Error,
     io::{self, IsTerminal, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::Shutdown,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,13 +26,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
-use echo_cli::{escaped, say};
+use anyhow::{Context, bail};
+use echo_cli::{Endpoint, escaped, say};
 use echo_core::{Codec, Framing, Receiver, RecvError, SendError, Sender};
 use signal_hook::{consts::SIGINT, iterator::Signals};
+use socket2::Socket;
 use tracing::debug;
 
-use crate::{args::SendArgs, target};
+use crate::{Ending, args::Globals};
+pub(crate) use args::SendArgs;
 use in_flight::InFlight;
 use input::Input;
 pub use verdict::{End, Mismatch, Verdict};
@@ -52,11 +55,14 @@ const SENDER_GRACE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Usage and local errors, and [`ConnectError`](crate::ConnectError).
-pub(crate) fn run(args: &SendArgs) -> anyhow::Result<Verdict> {
+pub(crate) fn run(args: &SendArgs, globals: &Globals) -> anyhow::Result<Ending> {
+    if matches!(args.target, Endpoint::Udp { .. }) {
+        bail!("send needs a stream, and {} is none; use TCP or a Unix socket", args.target);
+    }
     let codec = args.framing.codec()?;
     let input = Input::open(args)?;
     let exchange = Arc::new(Exchange {
-        stream: target::connect(&args.target, args.connect_timeout)?,
+        stream: globals.connector.connect(&args.target)?,
         in_flight: InFlight::new(args.framing.framing != Framing::Raw),
         interrupted: AtomicBool::new(false),
     });
@@ -67,20 +73,29 @@ pub(crate) fn run(args: &SendArgs) -> anyhow::Result<Verdict> {
         .name("sending".into())
         .spawn(move || sending.send(input, sending_codec))
         .context("cannot start a thread")?;
-    let end = exchange.receive(codec, args.timeout);
+    let end = exchange.receive(codec, globals.timeout);
     let elapsed = start.elapsed();
     // Wakes a sending thread that waits for the socket; one that waits for stdin ends with us.
     let _ = exchange.stream.shutdown(Shutdown::Both);
     exchange.in_flight.give_up();
     match exchange.in_flight.take_error() {
         Some(error) => Err(error),
-        None => Ok(exchange.in_flight.verdict(end?, elapsed)),
+        None => {
+            let verdict = exchange.in_flight.verdict(end?, elapsed);
+            let is_good = verdict.is_good();
+            let last_words = match globals {
+                _ if globals.json => Some(verdict.to_json(&args.target)),
+                _ if is_good && globals.verbosity.quiet => None,
+                _ => Some(format!("echo-client: {verdict}")),
+            };
+            Ok(Ending { is_good, last_words })
+        }
     }
 }
 
 /// What both threads and the signal handler share.
 struct Exchange {
-    stream: TcpStream,
+    stream: Socket,
     in_flight: InFlight,
     interrupted: AtomicBool,
 }
@@ -165,7 +180,7 @@ enum Unsent {
 
 /// The socket; each byte that it brings shows that the path is alive.
 struct Watched<'a> {
-    stream: &'a TcpStream,
+    stream: &'a Socket,
     in_flight: &'a InFlight,
 }
 

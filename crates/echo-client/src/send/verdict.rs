@@ -2,6 +2,9 @@
 
 use std::{fmt, time::Duration};
 
+use echo_cli::Endpoint;
+use serde::Serialize;
+
 /// The judgement of one `send`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -87,9 +90,47 @@ impl Verdict {
         }
     }
 
+    /// The verdict as `--json` prints it.
+    pub(super) fn to_json(&self, target: &Endpoint) -> String {
+        let offset = self.mismatch.map(|mismatch| match mismatch {
+            Mismatch::Byte { offset, .. }
+            | Mismatch::NotSent { offset }
+            | Mismatch::FrameLength { offset, .. } => offset,
+        });
+        crate::json_line(&Json {
+            schema: 1,
+            kind: "send",
+            target: target.to_string(),
+            good: self.is_good(),
+            identical: self.is_identical(),
+            sent: self.sent,
+            returned: self.returned,
+            missing_frames: self.missing_frames,
+            mismatch_at: offset,
+            end: self.end.to_string(),
+            elapsed_ns: u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX),
+        })
+    }
+
     fn all_due_is_back(&self) -> bool {
         self.mismatch.is_none() && self.returned == self.sent && self.missing_frames == 0
     }
+}
+
+/// The object, and the order of its fields.
+#[derive(Serialize)]
+struct Json {
+    schema: u32,
+    kind: &'static str,
+    target: String,
+    good: bool,
+    identical: bool,
+    sent: u64,
+    returned: u64,
+    missing_frames: usize,
+    mismatch_at: Option<u64>,
+    end: String,
+    elapsed_ns: u64,
 }
 
 impl fmt::Display for Verdict {
@@ -123,17 +164,22 @@ impl fmt::Display for Verdict {
         if self.missing_frames > 0 {
             write!(f, ", {} frames missing", self.missing_frames)?;
         }
-        let why = match &self.end {
-            End::PeerClosed if self.all_sent => "the peer closed",
-            End::PeerClosed => "the peer closed before the input ended",
-            End::AllReturned => "the peer keeps the connection open",
-            End::TimedOut(timeout) => {
-                return write!(f, "; nothing came for {timeout:?}");
-            }
-            End::Failed(why) => why,
-            End::OutputClosed => "our output was closed",
-            End::Interrupted => "interrupted",
-        };
-        write!(f, "; {why}")
+        match &self.end {
+            End::PeerClosed if !self.all_sent => write!(f, "; {} before the input ended", self.end),
+            end => write!(f, "; {end}"),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerClosed => f.write_str("the peer closed"),
+            Self::AllReturned => f.write_str("the peer keeps the connection open"),
+            Self::TimedOut(timeout) => write!(f, "nothing came for {timeout:?}"),
+            Self::Failed(why) => f.write_str(why),
+            Self::OutputClosed => f.write_str("our output was closed"),
+            Self::Interrupted => f.write_str("interrupted"),
+        }
     }
 }
