@@ -1,6 +1,8 @@
 //! Both real binaries, end to end, over loopback. No fixed ports, no sleeping for readiness.
 
 mod endpoints;
+#[cfg(target_os = "linux")]
+mod engine;
 mod failures;
 mod framing;
 mod guide;

@@ -477,7 +477,7 @@ impl<R: Ring> Driver<R> {
     fn look_after(&mut self, key: Key, now: Duration, ring: &mut R) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.session.echo.tick(now);
-            self.timers.arm(key.index, connection.session.echo.wake_at());
+            self.timers.arm(key.index, connection.wake_after(now));
             self.advance(key, now, ring);
         }
     }
@@ -531,7 +531,7 @@ impl<R: Ring> Driver<R> {
             self.pressing |=
                 self.eager || self.draining || !connection.has_only_to_send(&self.chunks);
         } else if !connection.session.echo.is_steady() {
-            self.timers.arm_by(key.index, connection.session.echo.wake_at());
+            self.timers.arm_by(key.index, connection.wake_after(now));
         }
     }
 
@@ -648,6 +648,12 @@ impl<S> Connection<S> {
         if self.streak >= STREAK {
             (self.suits, self.streak) = (other, 0);
         }
+    }
+
+    /// When to look after it, but not again in this turn.
+    fn wake_after(&self, now: Duration) -> Option<Duration> {
+        let later = now.saturating_add(Duration::from_nanos(1));
+        self.session.echo.wake_at().map(|at| at.max(later))
     }
 
     /// True when all that is left is to wait for input.
