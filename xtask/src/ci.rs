@@ -38,7 +38,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     cargo("docs", "doc --workspace --no-deps --all-features", &[("RUSTDOCFLAGS", "-D warnings")])?;
     step("msrv", msrv)?;
-    cargo("test", "test --workspace", &[("ECHO_REQUIRE_INTEROP", "1")])?;
+    cargo(
+        "test",
+        "test --workspace",
+        &[("ECHO_REQUIRE_INTEROP", "1"), ("ECHO_REQUIRE_URING", "1")],
+    )?;
     step("fuzz", fuzz)?;
     cargo("demo", "xtask demo", &[])?;
     println!("== ci is green after {:.0?}", start.elapsed());
