@@ -27,8 +27,7 @@ const OPEN_DEPTH: u32 = 1024;
 /// The highest rate: one message per nanosecond.
 const MAX_RATE: f64 = 1e9;
 
-/// The longest a run lasts, warm-up included: for so long the pattern of a fast connection does not
-/// repeat.
+/// The longest a run lasts, warm-up included: within it, a float holds any time to the nanosecond.
 const MAX_RUN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// `bench`

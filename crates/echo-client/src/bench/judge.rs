@@ -40,8 +40,11 @@ fn rate_missed(outcome: &Outcome) -> Option<String> {
     let Mode::Open { .. } = outcome.settings.mode else { return None };
     let due = outcome.sent + outcome.unsent;
     let missed = outcome.unsent as f64 / due.max(1) as f64;
-    let why =
-        if outcome.held > 0 { "connections took no more" } else { "this machine was too slow" };
+    let why = if outcome.held > outcome.sent / 2 {
+        "connections took no more"
+    } else {
+        "this machine was too slow"
+    };
     (missed > MAX_UNSENT).then(|| {
         format!(
             "the rate was missed by {:.1} %: {} of {due} messages were sent, {why}",

@@ -38,8 +38,8 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 pub struct Progress {
     /// Since the load began, the warm-up included.
     pub elapsed: Duration,
-    /// Messages per second that came back in the last interval.
-    pub messages_per_s: f64,
+    /// Messages per second that came back in the last interval, once there is one.
+    pub messages_per_s: Option<f64>,
     /// Of the last interval's latency, if it had enough messages.
     pub p99: Option<Duration>,
     /// Damaged messages and failed connections so far.
@@ -245,7 +245,7 @@ impl<'a> Collected<'a> {
         let rate = |last: &Interval| last.received as f64 / last.length.as_secs_f64();
         Progress {
             elapsed: Duration::from_nanos(clock.now()),
-            messages_per_s: last.map_or(0.0, rate),
+            messages_per_s: last.map(rate),
             p99: last.and_then(Interval::p99),
             errors: self.total.corrupt + u64::from(self.total.failed()),
         }

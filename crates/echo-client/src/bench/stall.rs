@@ -11,6 +11,10 @@ const STANDS: u64 = 200_000_000;
 /// ... and for so many times as long as a message usually takes.
 const TIMES: u64 = 4;
 
+/// When we have not looked for so long, we may have been the ones that stood: what has come meanwhile
+/// has not been read yet.
+const AWAY: u64 = STANDS / 2;
+
 /// What is looked at of a connection, in nanoseconds from the start of the load.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
@@ -24,6 +28,7 @@ pub(super) struct Progress {
 #[derive(Debug, Default)]
 pub(super) struct StallWatch {
     current: Option<Standing>,
+    looked: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +55,7 @@ impl StallWatch {
         usual: u64,
         connections: impl Iterator<Item = Progress>,
     ) -> Option<Stood> {
+        let was_away = now - std::mem::replace(&mut self.looked, now).min(now) > AWAY;
         let bound = STANDS.max(usual.saturating_mul(TIMES));
         let (mut waiting, mut standing, mut since, mut moved) = (0_u32, 0_u32, 0, now);
         let seen = self.current.map_or(u64::MAX, |current| current.seen);
@@ -66,7 +72,7 @@ impl StallWatch {
         }
         let stands = standing > 0 && standing >= waiting.div_ceil(2);
         match &mut self.current {
-            None if stands => {
+            None if stands && !was_away => {
                 self.current = Some(Standing { since, seen: now, connections: standing });
                 None
             }
@@ -75,7 +81,7 @@ impl StallWatch {
                 None
             }
             Some(_) => self.end(moved),
-            None => None,
+            None => None, // or not known to be one
         }
     }
 
@@ -122,9 +128,14 @@ mod tests {
         Progress { came: since, waits: Some(since) }
     }
 
+    /// A watch that has looked shortly before.
+    fn watch_at(now: u64) -> StallWatch {
+        StallWatch { current: None, looked: now - 50 * MS }
+    }
+
     #[test]
     fn a_freeze_of_all_is_seen_from_its_beginning_to_its_end() {
-        let mut watch = StallWatch::default();
+        let mut watch = watch_at(250 * MS);
         let frozen = [waits(98 * MS), waits(100 * MS), waits(99 * MS)];
         assert_eq!(watch.look(250 * MS, MS, frozen.into_iter()), None);
         assert_eq!(watch.look(350 * MS, MS, frozen.into_iter()), None);
@@ -141,7 +152,7 @@ mod tests {
 
     #[test]
     fn one_among_many_is_not_a_freeze() {
-        let mut watch = StallWatch::default();
+        let mut watch = watch_at(1000 * MS);
         let flows = [waits(0), waits(990 * MS), waits(999 * MS)];
         assert_eq!(watch.look(1000 * MS, MS, flows.into_iter()), None);
         assert_eq!(watch.end(1000 * MS), None);
@@ -149,12 +160,23 @@ mod tests {
 
     #[test]
     fn a_service_that_is_always_slow_does_not_stand() {
-        let mut watch = StallWatch::default();
+        let mut watch = watch_at(1000 * MS);
         let flows = [waits(0), waits(MS)];
         assert_eq!(watch.look(1000 * MS, 300 * MS, flows.into_iter()), None);
         assert_eq!(watch.end(1000 * MS), None);
+        watch = watch_at(1300 * MS);
         assert_eq!(watch.look(1300 * MS, 300 * MS, flows.into_iter()), None);
         assert!(watch.end(1400 * MS).is_some());
+    }
+
+    #[test]
+    fn a_watch_that_was_away_does_not_take_its_own_absence_for_a_freeze() {
+        let mut watch = watch_at(50 * MS);
+        let unread = [waits(10 * MS), waits(20 * MS)];
+        assert_eq!(watch.look(1000 * MS, MS, unread.into_iter()), None);
+        assert_eq!(watch.end(1000 * MS), None);
+        assert_eq!(watch.look(1050 * MS, MS, unread.into_iter()), None);
+        assert!(watch.end(1050 * MS).is_some(), "still standing now that we look again");
     }
 
     #[test]

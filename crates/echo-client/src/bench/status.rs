@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::clock::nanos;
 use super::{
     Progress,
+    clock::nanos,
     table::{Latency, grouped},
 };
 
@@ -17,14 +17,14 @@ pub(super) struct Status {
     /// Of the whole run.
     total: Duration,
     warmup: Duration,
-    /// There is a line to be wiped.
-    dirty: bool,
+    /// What stands there; empty when nothing does.
+    line: String,
 }
 
 impl Status {
     pub(super) fn new(quiet: bool, warmup: Duration, duration: Duration) -> Self {
         let shown = !quiet && io::stderr().is_terminal();
-        Self { shown, total: warmup + duration, warmup, dirty: false }
+        Self { shown, total: warmup + duration, warmup, line: String::new() }
     }
 
     pub(super) fn show(&mut self, progress: &Progress) {
@@ -32,14 +32,16 @@ impl Status {
             return;
         }
         let text = self.text(progress);
-        self.dirty = true;
-        // A terminal that takes nothing is told nothing.
-        let _ = write!(io::stderr(), "\r\x1b[K{text}");
+        if text != self.line {
+            // A terminal that takes nothing is told nothing.
+            let _ = write!(io::stderr(), "\r\x1b[K{text}");
+            self.line = text;
+        }
     }
 
     /// Leaves the line empty.
     pub(super) fn wipe(&mut self) {
-        if std::mem::take(&mut self.dirty) {
+        if !std::mem::take(&mut self.line).is_empty() {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
@@ -53,9 +55,10 @@ impl Status {
         if elapsed > self.total {
             return format!("{seconds}s  waiting for what is missing  {errors} errors");
         }
+        let of = format!("{seconds}s of {}s", self.total.as_secs());
+        let Some(rate) = messages_per_s.map(grouped) else { return format!("{of}  measuring") };
         let p99 = p99.map_or_else(|| "-".to_owned(), |p99| Latency(nanos(p99)).to_string());
-        let (total, rate) = (self.total.as_secs(), grouped(messages_per_s));
-        format!("{seconds}s of {total}s  {rate} msg/s  p99 {p99}  {errors} errors")
+        format!("{of}  {rate} msg/s  p99 {p99}  {errors} errors")
     }
 }
 
@@ -69,15 +72,16 @@ mod tests {
             shown: true,
             total: Duration::from_secs(11),
             warmup: Duration::from_secs(1),
-            dirty: false,
+            line: String::new(),
         };
         let at = |elapsed| Progress {
             elapsed: Duration::from_secs_f64(elapsed),
-            messages_per_s: 123_456.0,
+            messages_per_s: (elapsed > 2.0).then_some(123_456.0),
             p99: Some(Duration::from_micros(789)),
             errors: 2,
         };
         assert_eq!(status.text(&at(0.5)), "0s  warming up");
+        assert_eq!(status.text(&at(1.5)), "1s of 11s  measuring");
         assert_eq!(status.text(&at(3.2)), "3s of 11s  123,456 msg/s  p99 789us  2 errors");
         assert_eq!(status.text(&at(12.0)), "12s  waiting for what is missing  2 errors");
     }

@@ -50,7 +50,7 @@ fn asked(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     if let Some(instance) = settings.instance {
         write!(f, ", instance {instance}")?;
     }
-    writeln!(f, ", {:.1?} after {:?}", outcome.elapsed, settings.warmup)
+    writeln!(f, ", {:.1?} after {:?} of warm-up", outcome.elapsed, settings.warmup)
 }
 
 fn latencies(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
