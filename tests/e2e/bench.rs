@@ -29,11 +29,11 @@ const SIZE: usize = 64;
 fn bench(target: &str, args: &str) -> (i32, Value) {
     let mut command = client_to_nowhere();
     command.args(["bench", target, "--json"]).args(args.split_whitespace());
-    let output = command.output().unwrap();
+    let output = command.output().expect("starts");
     let said = String::from_utf8_lossy(&output.stdout);
     let json = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
     let json = json.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    (output.status.code().unwrap(), json)
+    (output.status.code().expect("it ended by itself"), json)
 }
 
 #[track_caller]
@@ -52,12 +52,12 @@ fn assert_adds_up(json: &Value) {
 
 /// A server of ours that hands each connection, with its number, to `serve`.
 fn serve(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = listener.local_addr().unwrap().to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let target = listener.local_addr().expect("bound").to_string();
     let serve: &'static _ = Box::leak(Box::new(serve));
     thread::spawn(move || {
         for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
-            stream.set_nodelay(true).unwrap();
+            stream.set_nodelay(true).expect("takes the option");
             thread::spawn(move || serve(number, stream));
         }
     });
