@@ -388,8 +388,8 @@ mod tests {
         is_whole: bool,
         taken: u64,
         random: Rng,
-        /// Offset and what becomes of the byte there.
-        fault: Option<(u64, Fault)>,
+        /// Offsets and what becomes of the bytes there.
+        faults: Vec<(u64, Fault)>,
     }
 
     impl Echo {
@@ -401,7 +401,7 @@ mod tests {
                 is_whole: false,
                 taken: 0,
                 random,
-                fault: None,
+                faults: Vec::new(),
             }
         }
     }
@@ -424,9 +424,9 @@ mod tests {
             }
             let some = if self.is_whole { room } else { self.random.usize(1..=room) };
             for byte in &buf[..some] {
-                match self.fault {
-                    Some((at, fault)) if at == self.taken => self.bytes.extend(fault(*byte)),
-                    _ => self.bytes.push_back(*byte),
+                match self.faults.iter().find(|(at, _)| *at == self.taken) {
+                    Some((_, fault)) => self.bytes.extend(fault(*byte)),
+                    None => self.bytes.push_back(*byte),
                 }
                 self.taken += 1;
             }
@@ -518,7 +518,7 @@ mod tests {
             for at in [50 * 64 + 30, 51 * 64 - 1] {
                 let mut bench = Bench::new(64, 4, Mode::Closed);
                 let mut flow = Flow::new(Echo::new(1000), 3, &bench.plan);
-                flow.stream.fault = Some((at, fault));
+                flow.stream.faults.push((at, fault));
                 bench.exchange(&mut flow, 50);
                 for _ in 0..3 {
                     // As a connection that stands because of what is missing.
@@ -536,6 +536,24 @@ mod tests {
                 assert!(tally.completed >= 100, "it goes on");
                 assert_eq!(tally.sent, tally.completed + tally.unanswered);
             }
+        }
+    }
+
+    #[test]
+    fn a_message_damaged_twice_is_one_corrupt_message() {
+        let mut bench = Bench::new(64, 4, Mode::Closed);
+        let mut flow = Flow::new(Echo::new(1000), 3, &bench.plan);
+        bench.input.truncate(16); // much is told in one look, else
+        let flip: Fault = |byte| vec![byte ^ 1];
+        // The second is told only by what follows, when the message is back already.
+        flow.stream.faults = vec![(50 * 64 + 2, flip), (51 * 64 - 1, flip)];
+        bench.exchange(&mut flow, 100);
+        assert_eq!((bench.tally.corrupt, bench.tally.damages), (1, 2), "{:?}", bench.tally);
+        // Told long after both were back.
+        for (offset, corrupt) in [(60 * 64, 2), (60 * 64 + 9, 2), (61 * 64 - 1, 2), (61 * 64, 3)] {
+            let kind = crate::pattern::DamageKind::Duplicated;
+            flow.note(&mut bench.turn(), &[Damage { kind, offset, extent: 1 }]);
+            assert_eq!(bench.tally.corrupt, corrupt, "{offset}");
         }
     }
 
