@@ -1,5 +1,6 @@
 //! Both real binaries, end to end, over loopback. No fixed ports, no sleeping for readiness.
 
+mod bench;
 mod endpoints;
 #[cfg(target_os = "linux")]
 mod engine;

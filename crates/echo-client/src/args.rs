@@ -6,7 +6,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
 use echo_cli::{Color, Verbosity};
 
-use crate::{ping::PingArgs, send::SendArgs, target::Connector};
+use crate::{bench::BenchArgs, ping::PingArgs, send::SendArgs, target::Connector};
 
 /// Tell whether a path returns every byte, and how fast.
 ///
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Send(SendArgs),
     /// Send probes, and tell how long each takes to come back
     Ping(PingArgs),
+    /// Put a load on the path; measure and verify what comes back
+    Bench(BenchArgs),
 }
 
 /// Names `send` where a command line names no command.
@@ -106,8 +108,9 @@ Examples:
   echo-client                                    the guide's message to 127.0.0.1:65432
   echo-client send -f image.iso 10.0.0.7:7       whether a file comes back identical
   echo-client ping -c 5                          how long a message is on its way
+  echo-client bench -c 200 --rate 20k            how long under load, and how much there can be
 
-Exit codes: 0 good; 1 the path failed; 2 usage or local error";
+Exit codes: 0 good; 1 the path failed; 2 usage or local error; 3 the measurement is invalid";
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! args ──▶ one subcommand, one place ──▶ verdict ──▶ exit code
-//!              send/
+//!              send/  ping/  bench/
 //! ```
 #![warn(clippy::print_stderr, reason = "it panics when stderr is closed or full; use `say`")]
 
@@ -34,6 +34,7 @@ pub fn main() -> ExitCode {
     let result = match &args.command {
         Command::Send(send) => send::run(send, globals),
         Command::Ping(ping) => ping::run(ping, globals),
+        Command::Bench(args) => bench::bench(args, globals),
     };
     drop(log); // writes what is still waiting
     match result {
@@ -47,6 +48,9 @@ pub fn main() -> ExitCode {
             let path = error.downcast_ref::<ConnectError>();
             let fix = path.map(|error| format!("; {}", error.fix()));
             say(format_args!("echo-client: {error:#}{}", fix.unwrap_or_default()));
+            if error.is::<bench::Invalid>() {
+                return ExitCode::from(exit::INVALID);
+            }
             let is_local = path.is_none_or(ConnectError::is_local);
             ExitCode::from(if is_local { exit::USAGE } else { exit::FAILED })
         }

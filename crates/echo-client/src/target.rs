@@ -33,6 +33,14 @@ pub struct Connector {
     pub source: Option<IpAddr>,
 }
 
+impl Default for Connector {
+    /// Any address, from any address, within 5 s.
+    fn default() -> Self {
+        let connect_timeout = Duration::from_secs(5);
+        Self { connect_timeout, ipv4: false, ipv6: false, source: None }
+    }
+}
+
 /// The service cannot be reached.
 #[derive(Debug, Error)]
 #[error("cannot connect to {target}")]

@@ -42,6 +42,19 @@ impl Counts {
         self.0.iter().copied()
     }
 
+    /// Takes in the samples of a histogram.
+    pub fn add(&mut self, more: &Histogram<u64>) {
+        if self.0.is_empty() {
+            *self = more.into();
+        } else if !more.is_empty() {
+            let mut sum = self.to_histogram();
+            for bucket in more.iter_recorded() {
+                sum.saturating_record_n(bucket.value_iterated_to(), bucket.count_at_value());
+            }
+            *self = (&sum).into();
+        }
+    }
+
     /// How many samples there are.
     #[must_use]
     pub fn total(&self) -> u64 {

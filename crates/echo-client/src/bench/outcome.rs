@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
 
-use super::{Counts, Settings, Slo};
+use super::{Counts, Settings, Slo, histogram, percentile};
 
 /// Everything that one run has found.
 #[derive(Debug, Clone)]
@@ -88,21 +88,67 @@ pub const MAX_STALLS: usize = 64;
 pub const MAX_TOLD: usize = 16;
 
 impl Outcome {
+    /// The outcome of a run in which nothing has happened.
+    pub(super) fn empty(settings: Settings) -> Self {
+        Self {
+            settings,
+            started: SystemTime::UNIX_EPOCH,
+            elapsed: Duration::ZERO,
+            drained: Duration::ZERO,
+            interrupted: false,
+            sent: 0,
+            received: 0,
+            corrupt: 0,
+            unanswered: Unanswered::default(),
+            unsent: 0,
+            held: 0,
+            damage: Damage::default(),
+            connections: 0,
+            failed: Vec::new(),
+            throughput: Throughput::default(),
+            service: histogram(),
+            response: None,
+            send_lag: None,
+            probe: None,
+            timeline: Vec::new(),
+            stalls: Vec::new(),
+            cpu: Vec::new(),
+            slo: Vec::new(),
+            invalid: Vec::new(),
+        }
+    }
+
     /// Whether the figures say something about the path.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.invalid.is_empty()
     }
 
-    /// Whether the path did what was asked of it: every byte came back right, no connection failed,
-    /// each objective was met.
+    /// Whether every byte came back right and no connection failed.
     #[must_use]
-    pub fn is_good(&self) -> bool {
+    pub fn is_intact(&self) -> bool {
         self.corrupt == 0
             && self.damage.count == 0
             && self.unanswered.count == 0
             && self.failed.is_empty()
-            && self.slo.iter().all(|slo| slo.met)
+            && self.probe.as_ref().is_none_or(|probe| probe.failed.is_none())
+    }
+
+    /// Whether the path did what was asked of it: everything is intact, and each objective was met.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.is_intact() && self.slo.iter().all(|slo| slo.met)
+    }
+
+    /// What the run comes to. Damage is damage whoever measures; latencies have to be valid first.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self.is_valid() {
+            _ if !self.is_intact() => Verdict::Failed,
+            false => Verdict::Invalid,
+            true if self.is_good() => Verdict::Good,
+            true => Verdict::Failed,
+        }
     }
 
     /// The latency that users of the service see: response time in an open loop, service time in a
@@ -111,6 +157,17 @@ impl Outcome {
     pub fn latency(&self) -> &Histogram<u64> {
         self.response.as_ref().unwrap_or(&self.service)
     }
+}
+
+/// What a run comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The path did what was asked of it.
+    Good,
+    /// It did not.
+    Failed,
+    /// The figures say nothing about it.
+    Invalid,
 }
 
 /// Messages sent that had not come back in the end.
@@ -185,6 +242,15 @@ pub struct Interval {
     pub service: Counts,
     /// Response times of the messages that came back in it; open loop only.
     pub response: Option<Counts>,
+}
+
+impl Interval {
+    /// The 99th percentile of the latency that users of the service see, if there are enough messages.
+    #[must_use]
+    pub fn p99(&self) -> Option<Duration> {
+        let latency = self.response.as_ref().unwrap_or(&self.service).to_histogram();
+        percentile(&latency, 99.0).map(Duration::from_nanos)
+    }
 }
 
 /// Several connections stood still together.

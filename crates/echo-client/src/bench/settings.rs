@@ -7,6 +7,8 @@ use std::{
 
 use echo_cli::Endpoint;
 
+use crate::Connector;
+
 /// One run: the load, how long, and what is asked of the path.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -40,8 +42,31 @@ pub struct Settings {
     pub instance: Option<Instance>,
     /// How long the end of the run waits for what is still missing.
     pub timeout: Duration,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
+    /// How connections are made.
+    pub connector: Connector,
+}
+
+impl Default for Settings {
+    /// One connection that exchanges 64 bytes in a closed loop with the default target for 10 s.
+    fn default() -> Self {
+        Self {
+            target: Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 65432 },
+            connections: 1,
+            size: 64,
+            depth: 1,
+            mode: Mode::Closed,
+            warmup: Duration::from_secs(1),
+            duration: Duration::from_secs(10),
+            threads: 1,
+            verify: true,
+            slo: Vec::new(),
+            probe: false,
+            start_at: None,
+            instance: None,
+            timeout: Duration::from_secs(10),
+            connector: Connector::default(),
+        }
+    }
 }
 
 /// When messages are sent.
@@ -76,6 +101,15 @@ pub enum Arrival {
     Even,
     /// As if each came independently of the others.
     Poisson,
+}
+
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Even => "even",
+            Self::Poisson => "Poisson",
+        })
+    }
 }
 
 /// One of several instances that run one load together; prints as it is typed, `0/4`.

@@ -1,0 +1,96 @@
+//! The `bench` command: runs, tells, and judges.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use anyhow::Context;
+use echo_cli::exit;
+use signal_hook::{consts::SIGINT, iterator::Signals};
+
+use super::{
+    Outcome, Verdict, args::BenchArgs, judge::Invalid, run::run, status::Status, table::Table,
+};
+use crate::{Ending, args::Globals};
+
+/// Runs what was asked for and tells what came of it.
+///
+/// # Errors
+/// Usage and local errors, [`ConnectError`](crate::ConnectError), and [`Invalid`].
+pub(crate) fn bench(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Ending> {
+    let settings = args.settings(globals)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_interrupt(&stop).context("cannot handle signals")?;
+    let quiet = globals.verbosity.quiet;
+    let mut status = Status::new(quiet, settings.warmup, settings.duration);
+    let result = run(&settings, &stop, &mut |progress| status.show(progress));
+    status.wipe();
+    let outcome = result?;
+    if globals.json {
+        print(&format!("{}\n", outcome.to_json()))?;
+    } else if !quiet {
+        print(&Table(&outcome).to_string())?;
+    }
+    match outcome.verdict() {
+        Verdict::Invalid => Err(Invalid(outcome.invalid.join("; ")).into()),
+        verdict => {
+            let is_good = verdict == Verdict::Good;
+            let last_words = (!is_good).then(|| format!("echo-client: {}", failure(&outcome)));
+            Ok(Ending { is_good, last_words })
+        }
+    }
+}
+
+/// What the path did wrong, in one line.
+fn failure(outcome: &Outcome) -> String {
+    let mut wrong = Vec::new();
+    let failed: u32 = outcome.failed.iter().map(|failure| failure.count).sum();
+    let mut some = |count: u64, what: &str| {
+        if count > 0 {
+            wrong.push(format!("{count} {what}"));
+        }
+    };
+    some(outcome.corrupt, "messages damaged");
+    some(outcome.damage.count, "places with damage");
+    some(outcome.unanswered.count, "messages unanswered");
+    some(u64::from(failed), "connections failed");
+    let missed = outcome.slo.iter().filter(|slo| !slo.met).map(|slo| {
+        let measured = slo.measured.unwrap_or_default();
+        format!("{} is {measured:.3?}, over {:?}", slo.slo.what, slo.slo.limit)
+    });
+    wrong.extend(missed);
+    if let Some(why) = outcome.probe.as_ref().and_then(|probe| probe.failed.as_ref()) {
+        wrong.push(format!("the probe failed: {why}"));
+    }
+    format!("the path failed: {}", wrong.join("; "))
+}
+
+/// Prints a result; that nobody reads it is no error.
+fn print(result: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(result.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the result to stdout")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first SIGINT ends the run, to be judged as far as it came; the second ends the process.
+fn stop_on_interrupt(stop: &Arc<AtomicBool>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT])?;
+    let stop = Arc::clone(stop);
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            if stop.swap(true, Ordering::SeqCst) {
+                std::process::exit(i32::from(exit::INTERRUPTED));
+            }
+        }
+    })?;
+    Ok(())
+}

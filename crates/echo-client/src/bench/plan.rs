@@ -1,0 +1,88 @@
+//! What every connection of a run has to know, in the engine's units.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{MAX_INTERVALS, Mode, Settings, clock::nanos, pace::Arrivals};
+
+/// Nanoseconds of a second.
+pub(super) const SECOND: u64 = 1_000_000_000;
+
+/// How long what is missing is waited for after an interrupt.
+const INTERRUPTED_DRAIN: u64 = SECOND;
+
+/// Settings, in bytes and in nanoseconds from the start of the load.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) size: u64,
+    pub(super) depth: usize,
+    pub(super) verify: bool,
+    pub(super) mode: Mode,
+    /// Connections of the whole load.
+    pub(super) connections: u32,
+    /// When measuring begins.
+    pub(super) from: u64,
+    /// When it ends and nothing more is sent; SIGINT brings it forward.
+    until: AtomicU64,
+    /// How long what is missing is waited for after that.
+    drain: AtomicU64,
+    /// Length of an interval of the timeline.
+    pub(super) interval: u64,
+}
+
+impl Plan {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let from = nanos(settings.warmup);
+        let duration = nanos(settings.duration);
+        let seconds = duration.div_ceil(SECOND);
+        Self {
+            size: settings.size as u64,
+            depth: settings.depth as usize,
+            verify: settings.verify,
+            mode: settings.mode,
+            connections: settings.connections,
+            from,
+            until: AtomicU64::new(from.saturating_add(duration)),
+            drain: AtomicU64::new(nanos(settings.timeout)),
+            interval: seconds.div_ceil(u64::from(MAX_INTERVALS)).max(1) * SECOND,
+        }
+    }
+
+    /// When measuring ends and nothing more is sent.
+    pub(super) fn until(&self) -> u64 {
+        self.until.load(Ordering::Relaxed)
+    }
+
+    /// When what is missing then has been waited for long enough.
+    pub(super) fn patience_ends(&self) -> u64 {
+        self.until().saturating_add(self.drain.load(Ordering::Relaxed))
+    }
+
+    /// Ends measuring now, if it has not ended yet; whoever asks for that does not want to wait.
+    pub(super) fn end(&self, now: u64) {
+        self.until.fetch_min(now, Ordering::Relaxed);
+        self.drain.fetch_min(INTERRUPTED_DRAIN, Ordering::Relaxed);
+    }
+
+    /// Whether a message that was due at `at` is measured.
+    pub(super) fn measures(&self, at: u64) -> bool {
+        at >= self.from
+    }
+
+    /// Which interval of the timeline a moment belongs to.
+    pub(super) fn interval_of(&self, at: u64) -> u64 {
+        at.saturating_sub(self.from) / self.interval
+    }
+
+    pub(super) fn arrivals(&self, connection: u32) -> Option<Arrivals> {
+        match self.mode {
+            Mode::Closed => None,
+            Mode::Open { rate, arrival } => {
+                Some(Arrivals::new(arrival, rate, connection, self.connections))
+            }
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.mode, Mode::Open { .. })
+    }
+}
