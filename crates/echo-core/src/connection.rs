@@ -183,7 +183,9 @@ impl<D: Decoder> EchoConnection<D> {
     pub fn sent(&mut self, n: usize, now: Duration) {
         debug_assert!(n as u64 <= self.unsent());
         self.sent = self.released.min(self.sent + n as u64);
-        self.last_output = now;
+        if n > 0 {
+            self.last_output = now; // nothing taken is nothing read: it gives no more time
+        }
         if self.paused && self.unsent() <= (self.limits.high_water / 2) as u64 {
             self.paused = false;
         }
@@ -220,11 +222,13 @@ impl<D: Decoder> EchoConnection<D> {
         if self.end.is_some() {
             return;
         }
-        if is_due(self.cut_at()) {
-            self.end = Some(End::Cut);
-        } else if is_due(self.input_ends_at()) {
+        if !is_due(self.cut_at()) && is_due(self.input_ends_at()) {
             let reason = if self.drain.is_some() { Reason::Drain } else { Reason::Idle };
             self.input_closed = Some(reason);
+        }
+        // What is left to flush may be late by now, too.
+        if is_due(self.cut_at()) {
+            self.end = Some(End::Cut);
         }
     }
 
@@ -473,6 +477,24 @@ mod tests {
         echo.tick(secs(13));
         assert_eq!(echo.end(), Some(End::Cut));
         assert_eq!(echo.bytes_sent(), 2);
+    }
+
+    #[test]
+    fn a_send_of_nothing_gives_no_more_time() {
+        let mut echo = raw();
+        echo.received(&[0; 9], 9, secs(1));
+        echo.sent(0, secs(5));
+        assert_eq!(echo.wake_at(), Some(secs(6)));
+    }
+
+    #[test]
+    fn everything_due_at_once_is_done_at_once() {
+        let limits = EchoLimits { stall_timeout: None, ..LIMITS };
+        let mut echo = EchoConnection::new(Raw, limits, Duration::ZERO);
+        echo.received(&[0; 9], 9, secs(1));
+        echo.tick(secs(11));
+        assert_eq!((echo.reason(), echo.end()), (Some(Reason::Idle), Some(End::Cut)));
+        assert_eq!(echo.wake_at(), None);
     }
 
     #[test]
