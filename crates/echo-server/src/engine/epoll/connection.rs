@@ -115,15 +115,21 @@ impl Connection {
             }
             let most = self.reads();
             let interrupted = self.writable && self.session.echo.unsent() > 0;
-            match most {
-                None if !interrupted => break,
-                Some(most) if budget > 0 => {
-                    let room = most.min(hot.len());
-                    let received = self.read(stream, &mut hot[..room], now)?;
-                    budget = budget.saturating_sub(received.max(READ_COST));
-                }
-                _ => return Ok(Turn::Unfinished),
+            if most.is_none() && !interrupted {
+                break;
             }
+            if budget == 0 {
+                return Ok(Turn::Unfinished);
+            }
+            // A write that was interrupted is tried again before the time is judged, as a read is.
+            let received = match most {
+                Some(most) => {
+                    let room = most.min(hot.len());
+                    self.read(stream, &mut hot[..room], now)?
+                }
+                None => 0,
+            };
+            budget = budget.saturating_sub(received.max(READ_COST));
         }
         if let Some(kept) = &mut self.kept {
             kept.shrink(); // the wait may be long
@@ -476,6 +482,18 @@ mod tests {
         (0..1000).for_each(|_| rig.comes(b"x"));
         assert_eq!(rig.turn(FIN).unwrap(), Turn::Unfinished);
         assert_eq!(rig.stream.written.len(), TURN_BUDGET / READ_COST);
+    }
+
+    #[test]
+    fn a_write_that_was_interrupted_is_made_again_before_the_time_is_judged() {
+        let mut rig = Rig::new(&["--stall-timeout", "1s"]);
+        rig.comes(b"taken");
+        rig.stream.writes.push_back(Err(error(io::ErrorKind::WouldBlock)));
+        assert_eq!(rig.turn(DATA).unwrap(), Turn::Waits);
+        rig.stream.writes.push_back(Err(error(io::ErrorKind::Interrupted)));
+        let Rig { connection, stream, hot } = &mut rig;
+        assert_eq!(connection.tick(stream, hot, 3 * SECOND).unwrap(), Turn::Waits);
+        assert_eq!(stream.written, b"taken");
     }
 
     #[test]

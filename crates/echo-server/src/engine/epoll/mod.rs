@@ -305,8 +305,9 @@ impl Worker {
         for key in keys {
             if let Some(watched) = self.connections.get_mut(key) {
                 watched.connection.drain(self.now);
+                // What is due already stays so.
+                self.timers.arm_by(key.index, watched.connection.wake_at());
             }
-            self.arm(key);
         }
     }
 
