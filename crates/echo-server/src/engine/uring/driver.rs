@@ -371,7 +371,9 @@ impl<R: Ring> Driver<R> {
                 self.lent[chunk.lease.group() as usize] -= 1;
                 ring.give_back(chunk.lease);
             }
-            connection.session.sent(sent, pushed);
+            // What follows has not been offered to the peer yet: its time to take it begins now.
+            let at = if connection.session.unsent() > sent { now } else { pushed };
+            connection.session.sent(sent, at);
             if !connection.rests() {
                 self.advance(key, now, ring);
             }
@@ -577,7 +579,11 @@ impl<R: Ring> Driver<R> {
                 let Some(key) = self.starved[group as usize].pop_front() else { break };
                 match self.connections.get_mut(key) {
                     Some(connection) if connection.receive == Receive::Starved => {
-                        connection.arm(key, ring);
+                        match connection.session.echo.intake() {
+                            Intake::Echo(_) | Intake::Discard => connection.arm(key, ring),
+                            // It has paused since; what resumes it makes the receive again.
+                            Intake::Pause | Intake::Done => connection.receive = Receive::No,
+                        }
                     }
                     _ => {} // it has ended since
                 }

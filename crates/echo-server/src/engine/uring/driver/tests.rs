@@ -259,6 +259,38 @@ fn who_finds_no_buffer_receives_again_in_order_once_some_are_back() {
 }
 
 #[test]
+fn who_has_paused_since_it_found_no_buffer_does_not_receive_until_it_resumes() {
+    let mut stage = Stage::new(&[]);
+    let key = stage.connect();
+    let whole = vec![7; SMALL.size as usize];
+    let first = stage.data(&whole);
+    stage.turn([(key, first)]);
+    stage.turn([(key, Completion::NotSent { result: -AGAIN })]);
+    let mut batch: Vec<_> = (1..16).map(|_| (key, stage.data(&whole))).collect();
+    batch.push((key, last(-NO_BUFFER)));
+    let asked = stage.turn(batch);
+    assert!(!asked.contains(&Asked::Receive(Group::Small)), "{asked:?}");
+    let all = stage.sent(i32::try_from(SMALL.size).unwrap());
+    stage.turn([(key, all)]);
+    let rest = stage.sent(15 * i32::try_from(SMALL.size).unwrap());
+    let asked = stage.turn([(key, rest)]);
+    assert!(asked.contains(&Asked::Receive(Group::Small)), "{asked:?}");
+}
+
+#[test]
+fn a_peer_is_not_late_for_what_it_was_not_offered() {
+    let mut stage = Stage::new(&["--stall-timeout", "5s"]);
+    let key = stage.connect();
+    let batch = [b"a", b"b"].map(|byte| (key, stage.data(byte)));
+    assert_eq!(stage.turn(batch), [Asked::SendNow(b"a".to_vec())]);
+    stage.now += Duration::from_secs(60); // the process was stopped
+    assert_eq!(stage.turn([]), [Asked::SendNow(b"b".to_vec())]);
+    stage.turn([]);
+    assert_eq!(*stage.closed.borrow(), 0);
+    assert!(stage.ring.lent.is_empty());
+}
+
+#[test]
 fn a_stale_completion_finds_nothing_but_its_buffer_comes_back() {
     let mut stage = Stage::new(&[]);
     let old = stage.connect();
