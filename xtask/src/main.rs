@@ -1,10 +1,11 @@
-//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`, `bench`.
+//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`, `sim`, `bench`.
 
 mod bench_core;
 mod bench_server;
 mod ci;
 mod demo;
 mod fuzz;
+mod sim;
 mod tidy;
 mod workspace;
 
@@ -34,6 +35,8 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "60")]
         seconds: u64,
     },
+    /// The server's engines in virtual time, with everything going wrong, a seed at a time
+    Sim(sim::Args),
     /// Measure ourselves beside others, in one run
     #[command(subcommand)]
     Bench(Bench),
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Sim(args) => sim::run(args),
         Task::Bench(Bench::Core { quick, json, only }) => bench_core::run(quick, json, only),
         Task::Bench(Bench::Server { args }) => bench_server::run("run", &args),
         Task::Bench(Bench::Memory { args }) => bench_server::run("memory", &args),

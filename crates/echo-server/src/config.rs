@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use echo_cli::{Endpoint, NoFrameLimit};
-use echo_core::{Codec, Framing};
+use echo_core::{Codec, ECHO_READ_SIZE, Framing};
 use thiserror::Error;
 
 use crate::{EngineChoice, args::Args, udp};
@@ -28,6 +28,8 @@ pub struct Config {
     pub udp_rate: Option<NonZeroU32>,
     /// Datagrams a second that are answered of all together.
     pub udp_rate_total: Option<NonZeroU32>,
+    /// Unsent bytes of a connection at which receiving from it pauses.
+    pub high_water: usize,
     /// How long nothing may move on a connection.
     pub idle_timeout: Option<Duration>,
     /// How long a peer may take none of the bytes that are ready for it.
@@ -90,6 +92,7 @@ impl TryFrom<&Args> for Config {
             max_per_peer: args.max_per_peer,
             udp_rate: NonZeroU32::new(args.udp_rate.unwrap_or(udp::RATE)),
             udp_rate_total: NonZeroU32::new(args.udp_rate_total.unwrap_or(udp::RATE_TOTAL)),
+            high_water: ECHO_READ_SIZE,
             idle_timeout: unless_zero(args.idle_timeout),
             stall_timeout: unless_zero(args.stall_timeout),
             spin: args.spin,

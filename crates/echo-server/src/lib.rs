@@ -21,6 +21,8 @@ mod peer;
 mod service;
 mod session;
 mod shutdown;
+#[cfg(test)]
+mod sim;
 mod slots;
 mod spin;
 mod timers;

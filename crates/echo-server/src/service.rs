@@ -6,6 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(test)]
+use echo_core::{Codec, EchoConnection};
+
+#[cfg(test)]
+use crate::peer::Peer;
 use crate::{Summary, admission::Admission, config::Config, shutdown::Shutdown};
 
 /// One running service.
@@ -17,13 +22,24 @@ pub(crate) struct Service {
     /// The moment from which connections count their time.
     epoch: Instant,
     ended: Mutex<Summary>,
+    /// Connections that have ended, as they were then.
+    #[cfg(test)]
+    witnessed: Mutex<Vec<(Peer, EchoConnection<Codec>)>>,
 }
 
 impl Service {
     pub(crate) fn new(config: Config, shutdown: Arc<Shutdown>) -> Arc<Self> {
         let admission = Admission::new(config.max_connections, config.max_per_peer);
         let epoch = Instant::now();
-        Arc::new(Self { config, shutdown, admission, epoch, ended: Mutex::default() })
+        Arc::new(Self {
+            config,
+            shutdown,
+            admission,
+            epoch,
+            ended: Mutex::default(),
+            #[cfg(test)]
+            witnessed: Mutex::default(),
+        })
     }
 
     /// The time, as connections are told it.
@@ -44,5 +60,17 @@ impl Service {
     /// The sum of everything settled.
     pub(crate) fn summary(&self) -> Summary {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what a connection was like when it ended, for those who look.
+    #[cfg(test)]
+    pub(crate) fn witness(&self, peer: Peer, echo: EchoConnection<Codec>) {
+        self.witnessed.lock().unwrap_or_else(PoisonError::into_inner).push((peer, echo));
+    }
+
+    /// Those that have ended since this was last asked.
+    #[cfg(test)]
+    pub(crate) fn witnessed(&self) -> Vec<(Peer, EchoConnection<Codec>)> {
+        std::mem::take(&mut self.witnessed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

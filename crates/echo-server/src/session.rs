@@ -4,7 +4,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use echo_cli::escaped;
-use echo_core::{Codec, ECHO_READ_SIZE, EchoConnection, EchoLimits, End, Intake, Reason};
+use echo_core::{Codec, EchoConnection, EchoLimits, End, Intake, Reason};
 use tracing::{debug, info};
 
 use crate::{Summary, admission::Slot, peer::Peer, service::Service};
@@ -24,7 +24,7 @@ impl Session {
         let service = slot.service();
         let config = &service.config;
         let limits = EchoLimits {
-            high_water: ECHO_READ_SIZE,
+            high_water: config.high_water,
             idle_timeout: config.idle_timeout,
             stall_timeout: config.stall_timeout,
             drain_timeout: config.drain_timeout,
@@ -67,13 +67,18 @@ impl Session {
         usize::try_from(self.echo.unsent()).unwrap_or(usize::MAX)
     }
 
+    #[cfg(test)]
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
     /// Tells how it ended at `now`, and gives the slot back. The socket is to be closed before: who waits for
     /// the slot may need its descriptor.
     pub(crate) fn settle(mut self, failure: Option<&io::Error>, now: Duration) {
         if failure.is_some() {
             self.echo.failed();
         }
-        let (peer, service) = (self.peer, self.service());
+        let (peer, service) = (self.peer, self.slot.service());
         let (received, echoed) = (self.echo.bytes_received(), self.echo.bytes_sent());
         let mut why = match (failure, self.echo.reason()) {
             (Some(error), _) => error.to_string(),
@@ -95,5 +100,7 @@ impl Session {
         let drained = self.echo.reason() == Some(Reason::Drain) || is_late;
         let cut = usize::from(is_cut && drained);
         service.settle(&Summary { accepted: 1, cut, received, echoed, ..Summary::default() });
+        #[cfg(test)]
+        service.witness(peer, self.echo);
     }
 }

@@ -5,10 +5,10 @@
 //!          └─▶ the same, with listeners of its own (SO_REUSEPORT)
 //! ```
 
-mod epoll;
+pub(crate) mod epoll;
 mod threads;
 #[cfg(target_os = "linux")]
-mod uring;
+pub(crate) mod uring;
 
 use std::{io, num::NonZero, sync::Arc, thread};
 

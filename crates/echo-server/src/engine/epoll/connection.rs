@@ -178,6 +178,17 @@ impl Connection {
         self.session.settle(failure, now);
     }
 
+    #[cfg(test)]
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Bytes in memory of its own.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.pending().len())
+    }
+
     /// How much to read now, if anything: to discard, or to echo when all before is sent.
     #[inline]
     fn reads(&self) -> Option<usize> {

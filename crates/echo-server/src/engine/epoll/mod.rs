@@ -18,7 +18,7 @@
 //! price of two descriptors and a pipe for each, and of figures for small messages that are no
 //! better (6.6 us against 6.2 us at 64 B on 50 connections, fewer messages per second on 500).
 
-mod connection;
+pub(crate) mod connection;
 
 use std::{
     collections::VecDeque,

@@ -239,6 +239,13 @@ impl<R: Ring> Driver<R> {
         self.connections.keys().count()
     }
 
+    #[cfg(test)]
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
+        let at =
+            |key: Key| self.connections.at(key.index).map(|(_, connection)| &connection.session);
+        self.connections.keys().filter_map(at)
+    }
+
     /// When to take a turn at the latest, even without a completion.
     pub(crate) fn wake_at(&self) -> Option<Duration> {
         self.timers.next()

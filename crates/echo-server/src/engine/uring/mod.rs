@@ -10,7 +10,7 @@
 //! something. A connection is accepted and received from by requests that stay in force; an echo
 //! is one more request, answered only when it could not be sent at once.
 
-mod driver;
+pub(crate) mod driver;
 mod probe;
 mod ring;
 
