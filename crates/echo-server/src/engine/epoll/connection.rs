@@ -148,6 +148,7 @@ impl Connection {
         self.ready(Ready::MAYBE);
         self.turn(stream, hot, now)?;
         self.session.echo.tick(now);
+        self.forget(0); // the front of a frame is of no use when the input has ended
         self.turn(stream, hot, now)
     }
 
