@@ -173,7 +173,8 @@ impl Uring {
         !self.ring.completion().is_empty() || self.ring.submission().taskrun()
     }
 
-    /// Submits what was pushed, and waits for a completion; returns whether all was submitted.
+    /// Submits what was pushed, and waits for a completion; returns whether all was submitted, and
+    /// every completion is there to be taken.
     pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<bool> {
         self.pools.iter_mut().for_each(Pool::publish);
         while !self.waiting.is_empty() {
@@ -192,7 +193,10 @@ impl Uring {
                 self.ring.submitter().submit_with_args(1, &args)
             }
         };
-        Ok(self.is_passing(entered)? && self.ring.submission().is_empty())
+        let passes = self.is_passing(entered)?;
+        // What the queue has no room for, the kernel keeps: it may be the answer to what was sent.
+        let submission = self.ring.submission();
+        Ok(passes && submission.is_empty() && !submission.cq_overflow())
     }
 
     fn look(&mut self) -> io::Result<usize> {
