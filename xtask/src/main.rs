@@ -1,8 +1,10 @@
-//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`, `bench`.
+//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`,
+//! `bench`, `dist`.
 
 mod bench_core;
 mod ci;
 mod demo;
+mod dist;
 mod fuzz;
 mod tidy;
 mod workspace;
@@ -33,6 +35,8 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "60")]
         seconds: u64,
     },
+    /// Build what is shipped into target/dist: both binaries, shell completions, man pages
+    Dist,
     /// Measure ourselves beside others, in one run
     #[command(subcommand)]
     Bench(Bench),
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
+        Task::Dist => dist::run(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Bench(Bench::Core { quick, json, only }) => bench_core::run(quick, json, only),
     };
