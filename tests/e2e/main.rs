@@ -8,6 +8,7 @@ mod hostile;
 mod limits;
 mod ping;
 mod readme;
+mod report;
 mod shutdown;
 mod streams;
 mod support;
