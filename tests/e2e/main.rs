@@ -10,6 +10,7 @@ mod guide;
 mod limits;
 mod ping;
 mod readme;
+mod report;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

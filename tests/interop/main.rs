@@ -1,7 +1,10 @@
-//! The pair against programs that everybody has: netcat (OpenBSD's and Nmap's) and socat.
+//! The pair against programs that everybody has: netcat (OpenBSD's and Nmap's) and socat; and the
+//! logs of `bench --hlog` against another implementation of HdrHistogram, that of Python.
 //!
 //! A program that is not installed shows as `ignored`, with its name. With `ECHO_REQUIRE_INTEROP`
 //! set, as in CI, it is a failure instead.
+
+mod histogram;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -49,7 +52,9 @@ fn main() {
     let servers = SERVERS.into_iter().map(|(program, title, command)| {
         trial(program, format!("echo-client finds {title} identical"), theirs, command)
     });
-    libtest_mimic::run(&Arguments::from_args(), clients.chain(servers).collect()).exit();
+    let logs = [histogram::trial(required)];
+    libtest_mimic::run(&Arguments::from_args(), clients.chain(servers).chain(logs).collect())
+        .exit();
 }
 
 fn is_installed(program: &str) -> bool {
@@ -69,14 +74,8 @@ fn large(command: &[&str]) -> Result<(), Failed> {
 
 /// Pipes `sent` through their client to our server and back.
 fn exchange(command: &[&str], sent: &[u8]) -> Result<(), Failed> {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_echo-server-under-test"))
-        .args(["--listen", "127.0.0.1:0", "-q"])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut announced = String::new();
-    BufReader::new(server.stdout.take().ok_or("piped")?).read_line(&mut announced)?;
-    let port = announced.trim().rsplit(':').next().unwrap_or_default();
-    let mut client = start(command, port)?;
+    let (mut server, port) = our_server()?;
+    let mut client = start(command, &port)?;
     let mut stdin = client.stdin.take().ok_or("piped")?;
     let returned = thread::scope(|scope| {
         scope.spawn(move || stdin.write_all(sent));
@@ -91,6 +90,18 @@ fn exchange(command: &[&str], sent: &[u8]) -> Result<(), Failed> {
         return Err(format!("{} bytes sent, {} returned", sent.len(), returned.len()).into());
     }
     Ok(())
+}
+
+/// Our server, and its port.
+fn our_server() -> Result<(Child, String), Failed> {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_echo-server-under-test"))
+        .args(["--listen", "127.0.0.1:0", "-q"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut announced = String::new();
+    BufReader::new(server.stdout.take().ok_or("piped")?).read_line(&mut announced)?;
+    let port = announced.trim().rsplit(':').next().unwrap_or_default();
+    Ok((server, port.to_owned()))
 }
 
 /// Our client against their server.

@@ -1,9 +1,11 @@
-//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`, `sim`, `bench`.
+//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`, `sim`,
+//! `bench`, `dist`.
 
 mod bench_core;
 mod bench_server;
 mod ci;
 mod demo;
+mod dist;
 mod fuzz;
 mod sim;
 mod tidy;
@@ -37,6 +39,8 @@ enum Task {
     },
     /// The server's engines in virtual time, with everything going wrong, a seed at a time
     Sim(sim::Args),
+    /// Build what is shipped into target/dist: both binaries, shell completions, man pages
+    Dist,
     /// Measure ourselves beside others, in one run
     #[command(subcommand)]
     Bench(Bench),
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
+        Task::Dist => dist::run(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Sim(args) => sim::run(args),
         Task::Bench(Bench::Core { quick, json, only }) => bench_core::run(quick, json, only),

@@ -14,11 +14,16 @@ pub(crate) fn root() -> &'static Path {
 
 /// Builds one of the binaries as people run it, and says where it is.
 pub(crate) fn build(package: &str) -> anyhow::Result<PathBuf> {
+    build_with(package, "release")
+}
+
+/// As [`build`], with a profile of one's choice.
+pub(crate) fn build_with(package: &str, profile: &str) -> anyhow::Result<PathBuf> {
     let built = escargot::CargoBuild::new()
         .manifest_path(root().join("Cargo.toml"))
         .package(package)
         .bin(package)
-        .release()
+        .args(["--profile", profile])
         .run()
         .with_context(|| format!("cannot build {package}"))?;
     Ok(built.path().to_owned())

@@ -6,6 +6,8 @@ mod endpoint;
 pub mod exit;
 mod framing;
 mod logging;
+#[cfg(feature = "manual")]
+pub mod manual;
 mod say;
 mod units;
 mod usage;

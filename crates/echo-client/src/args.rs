@@ -6,7 +6,9 @@ use std::{ffi::OsString, time::Duration};
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
 use echo_cli::{Color, Verbosity};
 
-use crate::{bench::BenchArgs, ping::PingArgs, send::SendArgs, target::Connector};
+use crate::{
+    bench::BenchArgs, ping::PingArgs, report::ReportArgs, send::SendArgs, target::Connector,
+};
 
 /// Tell whether a path returns every byte, and how fast.
 ///
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Ping(PingArgs),
     /// Put a load on the path; measure and verify what comes back
     Bench(BenchArgs),
+    /// Merge logs and results of many runs, compare them, and write a page with plots
+    Report(ReportArgs),
 }
 
 /// Names `send` where a command line names no command.

@@ -2,23 +2,34 @@
 //!
 //! ```text
 //! args ──▶ one subcommand, one place ──▶ verdict ──▶ exit code
-//!              send/  ping/  bench/
+//!              send/  ping/  bench/  report/
 //! ```
+//!
+//! Results on disk and on paper: a log that merges exactly (`hlog`), one page of HTML (`page`), each
+//! written whole or not at all (`whole_file`).
 #![warn(clippy::print_stderr, reason = "it panics when stderr is closed or full; use `say`")]
 
 mod args;
 pub mod bench;
+mod figures;
+mod hlog;
+mod page;
 pub mod pattern;
 mod ping;
+mod report;
 mod send;
+mod stdout;
 mod target;
+mod whole_file;
 
 use std::process::ExitCode;
 
 use echo_cli::{LogFormat, exit, say};
 
+pub use report::InputError;
 pub use send::{End, Mismatch, Verdict};
 pub use target::{ConnectError, Connector};
+pub use whole_file::WriteError;
 
 use args::{Args, Command};
 
@@ -35,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Send(send) => send::run(send, globals),
         Command::Ping(ping) => ping::run(ping, globals),
         Command::Bench(args) => bench::bench(args, globals),
+        Command::Report(args) => report::report(args, globals),
     };
     drop(log); // writes what is still waiting
     match result {
@@ -46,7 +58,11 @@ pub fn main() -> ExitCode {
         }
         Err(error) => {
             let path = error.downcast_ref::<ConnectError>();
-            let fix = path.map(|error| format!("; {}", error.fix()));
+            let fix = path
+                .map(ConnectError::fix)
+                .or_else(|| error.downcast_ref().map(InputError::fix))
+                .or_else(|| error.downcast_ref().map(WriteError::fix))
+                .map(|fix| format!("; {fix}"));
             say(format_args!("echo-client: {error:#}{}", fix.unwrap_or_default()));
             if error.is::<bench::Invalid>() {
                 return ExitCode::from(exit::INVALID);
@@ -61,6 +77,12 @@ pub fn main() -> ExitCode {
 fn json_line(object: &impl serde::Serialize) -> String {
     // Only maps whose keys are not text could fail.
     serde_json::to_string(object).unwrap_or_else(|error| format!("\"{error}\""))
+}
+
+/// The command line, as `--help` and the man pages tell it.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
 }
 
 /// How a command that could do its work has ended.

@@ -79,6 +79,12 @@ pub fn main() -> ExitCode {
     code
 }
 
+/// The command line, as `--help` and the man pages tell it.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// A server whose endpoints are bound.
 #[derive(Debug)]
 pub struct Server {

@@ -1,6 +1,7 @@
 //! `bench` as typed, and what is made of it.
 
 use std::{
+    path::PathBuf,
     str::FromStr,
     thread::available_parallelism,
     time::{Duration, SystemTime},
@@ -91,6 +92,14 @@ pub(crate) struct BenchArgs {
     /// Carry part I, from 0, of a load that N instances carry together
     #[arg(long, value_name = "I/N")]
     instance: Option<Instance>,
+
+    /// Write every latency to an HdrHistogram log, for 'report' and others; stdout when it is -
+    #[arg(long, value_name = "FILE")]
+    pub(super) hlog: Option<PathBuf>,
+
+    /// Write one page with plots, which needs no network; stdout when it is -
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\

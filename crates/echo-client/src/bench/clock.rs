@@ -23,6 +23,6 @@ impl Clock {
 }
 
 /// A duration in nanoseconds; centuries are all alike.
-pub(super) fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

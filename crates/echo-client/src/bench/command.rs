@@ -1,7 +1,8 @@
 //! The `bench` command: runs, tells, and judges.
 
 use std::{
-    io::{self, Write},
+    io,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +17,7 @@ use signal_hook::{consts::SIGINT, iterator::Signals};
 use super::{
     Outcome, Verdict, args::BenchArgs, judge::Invalid, run::run, status::Status, table::Table,
 };
-use crate::{Ending, args::Globals};
+use crate::{Ending, args::Globals, report, stdout::print, whole_file::WholeFile};
 
 /// Runs what was asked for and tells what came of it.
 ///
@@ -24,6 +25,8 @@ use crate::{Ending, args::Globals};
 /// Usage and local errors, [`ConnectError`](crate::ConnectError), and [`Invalid`].
 pub(crate) fn bench(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Ending> {
     let settings = args.settings(globals)?;
+    let check = |path: &Option<PathBuf>| path.as_deref().map(WholeFile::check).transpose();
+    let (log, page) = (check(&args.hlog)?, check(&args.html)?);
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_interrupt(&stop).context("cannot handle signals")?;
     let quiet = globals.verbosity.quiet;
@@ -36,6 +39,7 @@ pub(crate) fn bench(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Endin
     } else if !quiet {
         print(&Table(&outcome).to_string())?;
     }
+    report::write(&outcome, log.as_ref(), page.as_ref())?;
     match outcome.verdict() {
         Verdict::Invalid => Err(Invalid(outcome.invalid.join("; ")).into()),
         verdict => {
@@ -68,17 +72,6 @@ fn failure(outcome: &Outcome) -> String {
         wrong.push(format!("the probe failed: {why}"));
     }
     format!("the path failed: {}", wrong.join("; "))
-}
-
-/// Prints a result; that nobody reads it is no error.
-fn print(result: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(result.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write the result to stdout")
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The first SIGINT ends the run, to be judged as far as it came; the second ends the process.

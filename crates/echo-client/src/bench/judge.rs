@@ -22,7 +22,7 @@ const MAX_BUSY: f64 = 0.9;
 /// The figures of a run say nothing about the path.
 #[derive(Debug, Error)]
 #[error("the measurement is invalid: {0}")]
-pub(crate) struct Invalid(pub(super) String);
+pub(crate) struct Invalid(pub(crate) String);
 
 /// Judges the figures of a run; fills in `slo` and `invalid`.
 pub(super) fn judge(outcome: &mut Outcome) {

@@ -5,7 +5,6 @@ mod clock;
 mod command;
 mod connect;
 mod flow;
-mod json;
 mod judge;
 mod latency;
 mod outcome;
@@ -17,12 +16,14 @@ mod settings;
 mod stall;
 mod status;
 mod stream;
+mod summary;
 mod table;
 mod tally;
 mod wait;
 mod worker;
 
 pub(crate) use args::BenchArgs;
+pub(crate) use clock::nanos;
 pub(crate) use command::bench;
 pub(crate) use judge::Invalid;
 pub use latency::{Counts, DIGITS, MAX_LATENCY, MIN_BEYOND, histogram, percentile};
@@ -32,3 +33,4 @@ pub use outcome::{
 };
 pub use run::{Progress, run};
 pub use settings::{Arrival, Instance, Mode, Settings, Slo, Statistic};
+pub(crate) use summary::{Latency, PERCENTILES, SCHEMA, Summary};

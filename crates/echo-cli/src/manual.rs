@@ -1,0 +1,80 @@
+//! Shell completions and man pages, made from a command line's own definition.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use clap::Command;
+use clap_complete::Shell;
+
+/// The shells that most people have.
+const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
+
+/// Writes the completions of `command` into `completions/`, and one man page for it and each of its
+/// subcommands into `man/`. Returns what was written.
+///
+/// # Errors
+/// When a folder or file cannot be written.
+pub fn write(command: &Command, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let name = command.get_name().to_owned();
+    let completions = folder.join("completions");
+    std::fs::create_dir_all(&completions)?;
+    let mut written = Vec::new();
+    for shell in SHELLS {
+        let mut command = command.clone();
+        written.push(clap_complete::generate_to(shell, &mut command, &name, &completions)?);
+    }
+    let man = folder.join("man");
+    std::fs::create_dir_all(&man)?;
+    let subcommands = command.get_subcommands().map(|it| format!("{name}-{}", it.get_name()));
+    written.extend([name.clone()].into_iter().chain(subcommands).map(|it| man.join(it + ".1")));
+    // `help` has its page in every other.
+    clap_mangen::generate_to(command.clone().disable_help_subcommand(true), &man)?;
+    Ok(written)
+}
+
+/// What the completions and man pages in `folder` do not tell of `command`: its subcommands, and
+/// the flags of each.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn gaps(command: &Command, folder: &Path) -> io::Result<Vec<String>> {
+    let mut gaps = Vec::new();
+    let name = command.get_name();
+    for entry in std::fs::read_dir(folder.join("completions"))? {
+        let path = entry?.path();
+        if !path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(name)) {
+            continue; // another command's
+        }
+        let text = std::fs::read_to_string(&path)?;
+        let missing = command.get_subcommands().filter(|it| !text.contains(it.get_name()));
+        gaps.extend(missing.map(|it| format!("{}: {}", path.display(), it.get_name())));
+    }
+    let subcommands = command.get_subcommands().map(|it| (format!("{name}-{}", it.get_name()), it));
+    for (page, command) in subcommands.chain([(name.to_owned(), command)]) {
+        let text = std::fs::read_to_string(folder.join("man").join(format!("{page}.1")))?;
+        for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+            // A hyphen that is to be copied is escaped.
+            if !text.contains(&format!("--{flag}").replace('-', "\\-")) {
+                gaps.push(format!("{page}.1: --{flag}"));
+            }
+        }
+    }
+    Ok(gaps)
+}
+
+/// What an example does that writes the manual of one binary: the folder is its only argument.
+///
+/// # Errors
+/// As [`write()`] and [`gaps`], when something is left out, and when there is no argument.
+pub fn main(command: &Command) -> io::Result<()> {
+    let folder = std::env::args_os().nth(1).ok_or_else(|| io::Error::other("which folder?"))?;
+    for path in write(command, folder.as_ref())? {
+        println!("{}", path.display());
+    }
+    match &gaps(command, folder.as_ref())?[..] {
+        [] => Ok(()),
+        gaps => Err(io::Error::other(format!("left out: {}", gaps.join(", ")))),
+    }
+}

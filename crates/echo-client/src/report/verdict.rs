@@ -1,0 +1,70 @@
+//! What runs have shown, in a word and with reasons.
+
+use super::side::Side;
+use crate::{
+    bench::{Summary, Verdict},
+    figures,
+};
+
+/// The judgement of one or more runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    /// Why, one reason each.
+    pub(crate) reasons: Vec<String>,
+}
+
+impl Judgement {
+    /// The worst of all parts; none when one is of another program, which tells none.
+    pub(crate) fn of(side: &Side) -> Option<Self> {
+        let runs: Option<Vec<_>> =
+            side.parts().map(|part| part.summary.as_ref().map(|run| (&*part.name, run))).collect();
+        let runs = runs?;
+        let any = |verdict| runs.iter().any(|(_, run)| run.verdict() == verdict);
+        let worst = [Verdict::Failed, Verdict::Invalid].into_iter().find(|it| any(*it));
+        let mut reasons = Vec::new();
+        for (name, run) in &runs {
+            let said = run.reasons.iter().cloned().chain(failures(run));
+            let prefix = if runs.len() > 1 { format!("{name}: ") } else { String::new() };
+            reasons.extend(said.map(|reason| format!("{prefix}{reason}")));
+        }
+        Some(Self { verdict: worst.unwrap_or(Verdict::Good), reasons })
+    }
+
+    /// The verdict in words.
+    pub(crate) fn told(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Good => "GOOD: every byte came back right",
+            Verdict::Failed => "FAILED: the path did not do what was asked of it",
+            Verdict::Invalid => "INVALID: these figures say nothing about the path",
+        }
+    }
+}
+
+/// What went wrong on the path.
+fn failures(run: &Summary) -> Vec<String> {
+    let mut failures = Vec::new();
+    if run.corrupt > 0 {
+        failures.push(format!("{} messages came back damaged", figures::count(run.corrupt)));
+    }
+    failures.extend(run.damage.first.iter().cloned());
+    if run.unanswered > 0 {
+        let oldest = run.oldest_unanswered_ns.map(|ns| figures::time(ns as f64));
+        let oldest = oldest.map(|age| format!(", the oldest after {age}")).unwrap_or_default();
+        let count = figures::count(run.unanswered);
+        failures.push(format!("{count} messages did not come back{oldest}"));
+    }
+    for failure in &run.failed {
+        failures.push(format!("{} connections: {}", failure.count, failure.reason));
+    }
+    if let Some(why) = run.probe.as_ref().and_then(|probe| probe.failed.as_ref()) {
+        failures.push(format!("the probe failed: {why}"));
+    }
+    for slo in run.slo.iter().filter(|slo| !slo.met) {
+        let measured = slo.measured_ns.map(|ns| figures::time(ns as f64));
+        let measured = measured.unwrap_or_else(|| "too few samples to tell".to_owned());
+        let limit = figures::time(slo.limit_ns as f64);
+        failures.push(format!("{} over {limit}: {measured}", slo.what));
+    }
+    failures
+}
