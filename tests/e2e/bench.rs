@@ -102,7 +102,8 @@ fn a_closed_loop_counts_every_message_once() {
 fn messages_larger_than_every_buffer_come_back() {
     let server = Server::start(&[]);
     for args in ["-c 2 -s 1MiB -p 3", "-c 1 -s 20MiB", "-c 2 -s 1MiB -r 20"] {
-        let (_, json) = bench(&server.endpoint, &format!("{args} -d 300ms --warmup 0s"));
+        let (_, json) =
+            bench(&server.endpoint, &format!("{args} -d 300ms --warmup 0s --timeout 50s"));
         assert_adds_up(&json);
         assert!(count(&json, "/received") > 0, "{json}");
         assert_eq!(json["good"], true, "{json}");
@@ -178,7 +179,7 @@ fn connections_that_fail_are_counted_with_the_reason_and_the_others_go_on() {
         });
         reset(for_reset);
     });
-    let (code, json) = bench(&target, "-c 4 -d 500ms --warmup 0s");
+    let (code, json) = bench(&target, "-c 4 -d 3s --warmup 0s");
     assert_eq!(code, 1, "{json}");
     assert_adds_up(&json);
     assert_eq!(count(&json, "/failed/0/count"), 1);
@@ -203,11 +204,11 @@ fn a_service_that_dies_ends_the_run() {
 fn what_never_comes_back_is_unanswered_with_its_age() {
     let target = serve(|_, stream| {
         let for_later = stream.try_clone().unwrap();
-        echo(stream, |number, _| number < 20);
+        echo(stream, |number, _| number < 2);
         thread::sleep(Duration::from_secs(60));
         drop(for_later);
     });
-    let (code, json) = bench(&target, "-c 4 -d 300ms --warmup 0s --timeout 200ms");
+    let (code, json) = bench(&target, "-c 4 -d 2s --warmup 0s --timeout 200ms");
     assert_eq!(code, 1, "{json}");
     assert_adds_up(&json);
     assert_eq!(count(&json, "/unanswered"), 4);
@@ -218,19 +219,19 @@ fn what_never_comes_back_is_unanswered_with_its_age() {
 fn damage_is_counted_and_named() {
     let target = serve(|_, stream| {
         echo(stream, |number, message| {
-            if number == 30 {
+            if number == 5 {
                 message[17] ^= 4;
             }
             thread::sleep(Duration::from_millis(1));
             true
         });
     });
-    let (code, json) = bench(&target, "-c 1 -d 400ms --warmup 0s");
+    let (code, json) = bench(&target, "-c 1 -d 2s --warmup 0s");
     assert_eq!(code, 1, "{json}");
     assert_adds_up(&json);
     assert_eq!((count(&json, "/corrupt"), count(&json, "/damage/count")), (1, 1), "{json}");
     let words = json["damage"]["first"][0].as_str().unwrap();
-    assert!(words.contains(&format!("corrupt at offset {}", 30 * SIZE + 17)), "{words}");
+    assert!(words.contains(&format!("corrupt at offset {}", 5 * SIZE + 17)), "{words}");
     let (code, json) = bench(&target, "-c 1 -d 400ms --warmup 0s --verify off");
     assert_eq!((code, count(&json, "/corrupt")), (0, 0), "unseen when it is not looked for");
 }
@@ -238,10 +239,10 @@ fn damage_is_counted_and_named() {
 #[test]
 fn objectives_decide_the_exit_code() {
     let target = slow_server();
-    let (code, json) = bench(&target, "-c 2 -d 300ms --warmup 0s --slo p50=10s --slo max=20s");
+    let (code, json) = bench(&target, "-c 2 -d 3s --warmup 0s --slo p50=10s --slo max=20s");
     assert_eq!(code, 0, "{json}");
     assert_eq!((&json["slo"][0]["met"], &json["slo"][1]["what"]), (&true.into(), &"max".into()));
-    let (code, json) = bench(&target, "-c 2 -d 300ms --warmup 0s --slo p50=1ms");
+    let (code, json) = bench(&target, "-c 2 -d 3s --warmup 0s --slo p50=1ms");
     assert_eq!((code, &json["slo"][0]["met"]), (1, &false.into()), "{json}");
     assert!(count(&json, "/slo/0/measured_ns") >= 2_000_000);
 }
@@ -254,14 +255,14 @@ fn figures_that_say_nothing_are_invalid() {
     let reason = json["reasons"][0].as_str().unwrap();
     assert!(reason.contains("the rate was missed by 9"), "{reason}");
     assert_eq!(count(&json, "/sent") + count(&json, "/unsent"), 30_000);
-    let (code, json) = bench(&slow_server(), "-c 1 -d 100ms --warmup 0s --slo p99.99=1s");
+    let (code, json) = bench(&slow_server(), "-c 1 -d 1s --warmup 0s --slo p99.99=1s");
     let reason = json["reasons"][0].as_str().unwrap();
     assert!(code == 3 && reason.contains("too few to tell p99.99"), "{code} {reason}");
 }
 
 #[test]
 fn a_probe_tells_what_others_feel() {
-    let (code, json) = bench(&slow_server(), "-c 2 -d 500ms --warmup 0s --probe");
+    let (code, json) = bench(&slow_server(), "-c 2 -d 2s --warmup 0s --probe");
     assert_eq!(code, 0, "{json}");
     assert!(count(&json, "/probe/received") > 0);
     assert_eq!(count(&json, "/probe/sent"), count(&json, "/probe/received"));
@@ -279,7 +280,7 @@ fn a_unix_socket_is_a_path_too() {
         }
     });
     let target = format!("unix:{}", path.display());
-    let (_, json) = bench(&target, "-c 4 -d 200ms --warmup 0s");
+    let (_, json) = bench(&target, "-c 4 -d 3s --warmup 0s");
     assert_adds_up(&json);
     assert!(json["good"] == true && count(&json, "/received") > 0, "{json}");
 }
