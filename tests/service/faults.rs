@@ -14,7 +14,7 @@ use socket2::SockRef;
 use crate::{
     Engine,
     support::{
-        PATIENCE, noise,
+        PATIENCE, Server, noise,
         peers::{connect_with_small_buffer, reset},
         usage::{anonymous_memory, open_descriptors, until},
     },
@@ -29,6 +29,7 @@ pub(crate) const TESTS: crate::Tests = tests![
     sigterm_at_any_moment_loses_no_byte,
     a_firehose_starves_nobody,
     being_stopped_and_continued_loses_no_byte,
+    large_flows_that_stall_or_are_reset_cost_themselves_and_others_no_byte,
 ];
 
 /// More than a server without connections has open, whatever its engine and its workers.
@@ -281,4 +282,51 @@ fn being_stopped_and_continued_loses_no_byte(engine: Engine) {
     let ended = server.stop();
     assert!(ended.status.success(), "{}", ended.log);
     assert_eq!(ended.count("received"), ended.count("echoed"));
+}
+
+fn large_flows_that_stall_or_are_reset_cost_themselves_and_others_no_byte(engine: Engine) {
+    const MESSAGE: usize = 64 << 10;
+    // One worker, so that all share what it has.
+    let args: &[&str] = if engine == Engine::Threads { &[] } else { &["--workers", "1"] };
+    let server = engine.start(args);
+    let sent = noise(8 << 20);
+    thread::scope(|scope| {
+        let steady = scope.spawn(|| exchange(&server.connect(), &sent) == sent);
+        for turn in 0..6 {
+            let stream = server.connect();
+            let mut back = vec![0; MESSAGE];
+            for message in sent.chunks(MESSAGE).take(20) {
+                (&stream).write_all(message).unwrap();
+                (&stream).read_exact(&mut back).unwrap();
+                assert!(back == message);
+            }
+            let taken = fill(&stream, &sent, &server);
+            if turn % 2 == 0 {
+                reset(stream);
+            } else {
+                assert!(exchange(&stream, &[]) == sent[..taken]);
+            }
+        }
+        assert!(steady.join().unwrap());
+    });
+    let ended = server.stop();
+    assert!(ended.status.success(), "{}", ended.log);
+}
+
+/// Sends until nothing more is taken, as nothing is read; returns how much was.
+fn fill(mut stream: &TcpStream, sent: &[u8], server: &Server) -> usize {
+    let neighbour = server.connect();
+    let (mut taken, mut refused) = (0, 0);
+    stream.set_nonblocking(true).unwrap();
+    while refused < 3 && taken < sent.len() {
+        match stream.write(&sent[taken..]) {
+            Ok(n) => (taken, refused) = (taken + n, 0),
+            Err(_) => {
+                refused += 1;
+                ping(&neighbour, 0); // the service had its turn
+            }
+        }
+    }
+    stream.set_nonblocking(false).unwrap();
+    taken
 }

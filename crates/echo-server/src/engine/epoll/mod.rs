@@ -13,10 +13,20 @@
 //! connections of a worker are received into one hot buffer. Nothing here waits but the poll, and
 //! every step is bounded, so that no connection waits long for its turn.
 //!
-//! Payload goes through user memory. Bare loops with one core for the server spend 21.6 us of CPU on
-//! a 64 KiB message this way, and 11.1 us with splice, which would pay for large raw flows: at the
-//! price of two descriptors and a pipe for each, and of figures for small messages that are no
-//! better (6.6 us against 6.2 us at 64 B on 50 connections, fewer messages per second on 500).
+//! Payload goes through user memory. Splicing large raw flows through one pipe of the worker's was
+//! tried, and left out: it takes a sixth off the server's CPU time there, as bare splice does, and
+//! that is not worth a second way for every byte. Below that the figures were the same. Measured on
+//! 22 November 2026 on a busy machine of 2 cores, in interleaved rounds, in us of CPU per message of
+//! 64 KiB on 4 connections, 4 in flight; medians, least and greatest:
+//!
+//! ```text
+//! cargo xtask bench server --only 4x65536x4 --rounds 31 --seconds 0.3 --who 'bare splice' --server ...
+//! rounds   through memory      spliced             bare splice         ratio of the first two
+//! 31       25.5 [20.6 40.7]    21.2 [18.5 56.4]    20.8 [16.4 35.9]    1.20
+//! 31       27.2 [20.3 47.4]    22.9 [18.7 42.4]    22.4 [17.7 44.6]    1.18
+//! 21       28.9 [23.2 50.4]    28.1 [19.9 53.3]    24.5 [18.2 36.2]    1.03
+//! 21       41.2 [23.2 55.7]    28.3 [22.7 34.2]    27.0 [22.8 52.3]    1.46
+//! ```
 
 pub(crate) mod connection;
 
