@@ -28,6 +28,10 @@
 //! 21       41.2 [23.2 55.7]    28.3 [22.7 34.2]    27.0 [22.8 52.3]    1.46
 //! ```
 
+//! With 500 connections and 64 B, 95.6 % of the samples of a worker are in the kernel, 2.8 % in this
+//! program and 1.5 % in libc (`perf record -e cpu-clock`); 10.2 us of CPU per message beside 9.6 us
+//! for a bare loop, medians of 11 rounds on the same machine.
+
 pub(crate) mod connection;
 
 use std::{
