@@ -23,6 +23,7 @@ use crate::{
 pub(crate) const TESTS: crate::Tests = tests![
     tiny_buffers_cost_time_but_no_byte,
     a_thousand_peers_that_do_not_read_cost_bounded_memory,
+    who_pours_and_does_not_read_costs_bounded_memory,
     frames_that_never_end_cost_what_was_received,
     peers_that_are_gone_before_they_are_accepted_cost_nothing,
     twenty_thousand_connections_leave_nothing_behind,
@@ -107,6 +108,25 @@ fn a_thousand_peers_that_do_not_read_cost_bounded_memory(engine: Engine) {
     assert!(cost < PEERS as u64 * EACH, "{cost} bytes for {PEERS} peers");
     drop(stuck);
     ping(&neighbour, 2);
+}
+
+fn who_pours_and_does_not_read_costs_bounded_memory(engine: Engine) {
+    /// Its bytes up to the high-water mark, and what the engine has received by then.
+    const MOST: u64 = 2 << 20;
+    let server = engine.start(&[]);
+    let neighbour = server.connect();
+    ping(&neighbour, 0);
+    let before = anonymous_memory(server.pid());
+    let mut pours = server.connect();
+    pours.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let piece = noise(1 << 20);
+    let mut taken = 0;
+    while let Ok(n) = pours.write(&piece) {
+        taken += n;
+        let cost = anonymous_memory(server.pid()).saturating_sub(before);
+        assert!(cost < MOST, "{cost} bytes after {taken}");
+    }
+    ping(&neighbour, 1);
 }
 
 fn frames_that_never_end_cost_what_was_received(engine: Engine) {

@@ -341,6 +341,8 @@ impl<R: Ring> Driver<R> {
             }
         }
         self.feed(ring);
+        // Those that are fed may have nothing to receive: nobody waits for them to use a buffer.
+        self.pressing |= self.starved.iter().any(|starved| !starved.is_empty());
         // What is lent comes back with the submission: better before the others find nothing left.
         self.pressing |= self.lent[Group::Small as usize] > SMALL.count / 2;
         self.pressing |= self.lent[Group::Large as usize] > LARGE.count / 2;

@@ -291,6 +291,17 @@ fn a_peer_is_not_late_for_what_it_was_not_offered() {
 }
 
 #[test]
+fn who_is_still_without_a_buffer_does_not_wait_for_others_to_use_theirs() {
+    let mut stage = Stage::new(&[]);
+    let starved: Vec<Key> = (0..=SMALL.count).map(|_| stage.connect()).collect();
+    let asked = stage.turn(starved.into_iter().map(|key| (key, last(-NO_BUFFER))));
+    assert_eq!(asked.len(), usize::from(SMALL.count));
+    assert!(stage.driver.is_pressing(), "those may have nothing to receive, unlike the last");
+    assert_eq!(stage.turn([]), [Asked::Receive(Group::Small)]);
+    assert!(!stage.driver.is_pressing());
+}
+
+#[test]
 fn a_stale_completion_finds_nothing_but_its_buffer_comes_back() {
     let mut stage = Stage::new(&[]);
     let old = stage.connect();
