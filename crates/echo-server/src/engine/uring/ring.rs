@@ -534,3 +534,6 @@ fn worker_key(which: usize) -> Key {
 fn lend(pools: &mut [Pool; 2], id: u16) -> Option<Lease> {
     pools[Lease(id).group() as usize].lend(id)
 }
+
+#[cfg(test)]
+mod tests;
