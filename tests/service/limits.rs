@@ -24,6 +24,7 @@ pub(crate) const TESTS: crate::Tests = tests![
     at_the_limit_others_wait_until_a_connection_ends,
     an_idle_connection_is_ended_and_told_so,
     zero_means_no_idle_timeout,
+    spinning_makes_nobody_late,
     once_serves_one_connection_and_ends,
     a_lack_of_descriptors_neither_ends_nor_spins_the_server,
     one_address_has_so_many_connections_and_no_more,
@@ -65,6 +66,21 @@ fn an_idle_connection_is_ended_and_told_so(engine: Engine) {
     drop(idle);
     let line = server.wait_for_log("disconnected");
     assert!(line.contains("why=\"idle\""), "{line}");
+}
+
+fn spinning_makes_nobody_late(engine: Engine) {
+    if engine == Engine::Threads {
+        return; // its threads sleep at once
+    }
+    let server = engine.start(&["--workers", "1", "--spin", "1h", "--idle-timeout", "300ms"]);
+    let mut idle = server.connect();
+    assert!(echoes(&idle, 1));
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0, "it is told when it was idle for too long");
+    drop((idle, server));
+    let server = engine.start(&["--workers", "1", "--spin", "1h", "--drain-timeout", "300ms"]);
+    let stays = server.connect();
+    assert!(echoes(&stays, 1));
+    assert_eq!(server.stop().status.code(), Some(1), "the deadline comes in time");
 }
 
 fn zero_means_no_idle_timeout(engine: Engine) {

@@ -152,21 +152,26 @@ impl Worker {
         self.submits = false;
         if self.spin.goes_on(*now) {
             self.ring.enter(Wait::Submit)?;
+            let rest_ends = self.rest(*now).map(|rest| now.saturating_add(rest));
             while self.spin.goes_on(*now) {
-                if self.ring.has_work() {
+                if self.ring.has_work() || rest_ends.is_some_and(|at| at <= *now) {
                     return Ok(Wait::No);
                 }
                 std::hint::spin_loop();
                 *now = self.service.now();
             }
         }
+        Ok(self.rest(*now).map_or(Wait::Forever, Wait::AtMost))
+    }
+
+    /// For how long there is nothing to do but for what the ring brings.
+    fn rest(&mut self, now: Duration) -> Option<Duration> {
         let pause = if self.paused { self.acceptor.pause() } else { None };
         let deadline =
             self.service.shutdown.deadline().map(|at| if self.cut { at + CUT_GRACE } else { at });
         let until = |at: Instant| at.saturating_duration_since(Instant::now());
-        let turn = self.driver.wake_at().map(|at| at.saturating_sub(*now));
-        let at_most = [turn, pause.map(until), deadline.map(until)];
-        Ok(at_most.into_iter().flatten().min().map_or(Wait::Forever, Wait::AtMost))
+        let turn = self.driver.wake_at().map(|at| at.saturating_sub(now));
+        [turn, pause.map(until), deadline.map(until)].into_iter().flatten().min()
     }
 
     /// Passes a shutdown on: to everyone once, to those who are left when its time is over.
