@@ -1,24 +1,30 @@
 //! Where connections come from: Unix sockets, several endpoints, IPv4 and IPv6 at once.
 
 use std::{
-    io::{Read, Write},
+    io::{IoSlice, Read, Write},
+    mem::MaybeUninit,
     net::Shutdown,
+    os::fd::AsFd,
     thread,
 };
 
-use rustix::process::Signal;
+use rustix::{
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
+    process::Signal,
+};
 
 use crate::{
     Engine,
     support::{
         Server, connect, noise,
         place::{Place, assert_echoes},
-        usage::until,
+        usage::{open_descriptors, until},
     },
 };
 
 pub(crate) const TESTS: crate::Tests = tests![
     a_unix_socket_echoes_all_of_it_and_ends_in_order,
+    descriptors_sent_along_with_bytes_delay_nothing_and_are_not_kept,
     the_log_names_the_process_at_the_other_end_of_a_unix_socket,
     the_file_of_a_unix_socket_is_removed_at_every_orderly_end,
     newcomers_do_not_find_a_unix_socket_whose_server_ends,
@@ -40,6 +46,28 @@ fn a_unix_socket_echoes_all_of_it_and_ends_in_order(engine: Engine) {
         (&stream).read_to_end(&mut back).unwrap();
     });
     assert!(back == sent, "{} of {} bytes", back.len(), sent.len());
+}
+
+fn descriptors_sent_along_with_bytes_delay_nothing_and_are_not_kept(engine: Engine) {
+    let place = Place::new();
+    let server = place.serve(&["--engine", engine.name()]);
+    let mut stream = place.connect();
+    assert_echoes(&stream);
+    let before = open_descriptors(server.pid());
+    // All is there when the server looks, but a read ends behind the bytes with a descriptor.
+    server.signal(Signal::STOP);
+    let sent = [stream.as_fd()];
+    let mut space = [MaybeUninit::uninit(); 64];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&sent)));
+    let bytes = [IoSlice::new(b"first")];
+    assert_eq!(sendmsg(&stream, &bytes, &mut control, SendFlags::empty()).unwrap(), 5);
+    stream.write_all(b"second").unwrap();
+    server.signal(Signal::CONT);
+    let mut back = [0; 11];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"firstsecond");
+    assert_eq!(open_descriptors(server.pid()), before);
 }
 
 fn the_log_names_the_process_at_the_other_end_of_a_unix_socket(engine: Engine) {

@@ -38,6 +38,11 @@ impl Session {
         self.slot.service()
     }
 
+    /// Whether it came by a Unix socket.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.peer, Peer::Unix(_))
+    }
+
     /// `new` bytes came in, the end of `held`; none when the peer has sent FIN. Returns how many at
     /// the front of `held` are released to be sent. When input is discarded from here on, the rest
     /// of `held` is of no use any more.

@@ -82,7 +82,9 @@ impl Ready {
 impl Connection {
     pub(crate) fn new(session: Session) -> Self {
         let (readable, writable) = (false, true);
-        Self { session, kept: None, readable, writable, short_reads_deceive: false }
+        // A read of a Unix socket ends behind bytes that came with a descriptor.
+        let short_reads_deceive = session.is_local();
+        Self { session, kept: None, readable, writable, short_reads_deceive }
     }
 
     /// Takes note of an event. The next turn acts on it.
