@@ -30,6 +30,7 @@ pub(crate) const TESTS: crate::Tests = tests![
     newcomers_do_not_find_a_unix_socket_whose_server_ends,
     several_endpoints_of_all_kinds_are_served_at_once,
     once_means_one_connection_on_any_of_several_endpoints,
+    once_means_one_connection_also_when_several_come_at_once,
     every_address_means_ipv4_and_ipv6,
 ];
 
@@ -133,6 +134,21 @@ fn once_means_one_connection_on_any_of_several_endpoints(engine: Engine) {
     let ended = server.wait();
     assert!(ended.status.success());
     assert_eq!(ended.count("connections"), 1);
+}
+
+fn once_means_one_connection_also_when_several_come_at_once(engine: Engine) {
+    let endpoints = ["127.0.0.1:0", "127.0.0.1:0"];
+    let (server, bound) = Server::start_on(endpoints, &["--engine", engine.name(), "--once"]);
+    server.signal(Signal::STOP);
+    let mut streams: Vec<_> = bound.iter().map(|endpoint| connect(endpoint)).collect();
+    for stream in &mut streams {
+        stream.write_all(b"x").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+    }
+    server.signal(Signal::CONT);
+    let ended = server.wait();
+    assert!(ended.status.success(), "{}", ended.log);
+    assert_eq!((ended.count("connections"), ended.count("echoed")), (1, 1), "{}", ended.log);
 }
 
 fn every_address_means_ipv4_and_ipv6(engine: Engine) {

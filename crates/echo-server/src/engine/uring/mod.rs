@@ -198,10 +198,11 @@ impl Worker {
             return;
         }
         self.changed = false;
-        if self.service.config.once && self.acceptor.is_done() {
-            self.early.clear();
-        }
         while let Some(socket) = self.early.pop_front() {
+            if self.service.config.once && self.acceptor.is_done() {
+                self.early.clear();
+                break;
+            }
             let Some(slot) = self.acceptor.reserve() else {
                 self.early.push_front(socket);
                 break;
