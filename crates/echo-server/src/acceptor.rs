@@ -98,7 +98,11 @@ impl Acceptor {
         if self.rests() {
             return None;
         }
-        Slot::reserve(&self.service)
+        Slot::reserve(&self.service).or_else(|| {
+            // Another worker has taken it since. It may have given it back, too, by now.
+            self.service.admission.ring_when_freed(&self.bell);
+            Slot::reserve(&self.service)
+        })
     }
 
     /// Lets a connection in that was accepted with leave to.
