@@ -162,6 +162,9 @@ fn an_unknown_flag_is_a_usage_error() {
     assert_said(&server(&["--max-frame", "5"]), 2, &["--max-frame has no meaning", "raw"]);
     let threads = server(&["--engine", "threads", "--workers", "2"]);
     assert_said(&threads, 2, &["--engine threads", "leave --workers out"]);
+    let threads = server(&["--engine", "threads", "--spin", "1ms"]);
+    assert_said(&threads, 2, &["--engine threads", "leave --spin out"]);
+    assert_said(&server(&["--workers", "1025"]), 2, &["--workers", "1..=1024"]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Args {
     pub(crate) engine: EngineChoice,
 
     /// Workers of the epoll and uring engines, with listeners of their own [default: one per core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_WORKERS))]
     pub(crate) workers: Option<u16>,
 
     #[command(flatten)]
@@ -74,6 +74,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) verbosity: Verbosity,
 }
+
+/// More than any machine has cores for: each takes a thread, a poll set or ring, and listeners.
+const MAX_WORKERS: i64 = 1024;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -52,6 +52,9 @@ pub enum ConfigError {
     /// Workers, where each connection has a thread.
     #[error("--engine threads has a thread per connection and no workers; leave --workers out")]
     NoWorkers,
+    /// Spinning, where each connection's thread sleeps in the kernel.
+    #[error("--engine threads does not spin, its threads sleep at once; leave --spin out")]
+    NoSpin,
     /// A flag for connections, where only datagrams are served.
     #[error("{0} is for connections, and UDP has none; leave it out, or add a --listen for them")]
     NoConnections(&'static str),
@@ -66,6 +69,9 @@ impl TryFrom<&Args> for Config {
     fn try_from(args: &Args) -> Result<Self, Self::Error> {
         if args.engine == EngineChoice::Threads && args.workers.is_some() {
             return Err(ConfigError::NoWorkers);
+        }
+        if args.engine == EngineChoice::Threads && !args.spin.is_zero() {
+            return Err(ConfigError::NoSpin);
         }
         let is_udp = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Udp { .. });
         if args.listen.iter().all(is_udp) {

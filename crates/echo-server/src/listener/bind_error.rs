@@ -3,6 +3,7 @@
 use std::io;
 
 use echo_cli::Endpoint;
+use rustix::io::Errno;
 use thiserror::Error;
 
 /// An endpoint cannot be listened on.
@@ -21,6 +22,9 @@ impl BindError {
     /// What to do about it.
     #[must_use]
     pub fn fix(&self) -> &'static str {
+        if let Some(Errno::MFILE | Errno::NFILE) = Errno::from_io_error(&self.source) {
+            return "raise the limit of open files (ulimit -n), or ask for fewer --workers";
+        }
         match self.endpoint {
             Endpoint::Unix { .. } => self.fix_path(),
             _ => self.fix_port(),
