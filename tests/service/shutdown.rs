@@ -168,6 +168,7 @@ fn a_peer_that_does_not_finish_is_cut_and_counted(engine: Engine) {
     drop(stays);
     assert_eq!(ended.status.code(), Some(1));
     assert_eq!(ended.count("cut"), 1, "{}", ended.log);
+    assert_eq!((ended.count("received"), ended.count("echoed")), (1, 1), "{}", ended.log);
     assert!(ended.log.contains("did not finish within --drain-timeout"), "{}", ended.log);
 }
 

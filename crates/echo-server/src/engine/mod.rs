@@ -10,7 +10,7 @@ mod threads;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
 
-use std::{io, num::NonZero, sync::Arc, thread};
+use std::{io, num::NonZero, sync::Arc, thread, time::Duration};
 
 use clap::ValueEnum;
 use rustix::io::Errno;
@@ -60,6 +60,10 @@ pub struct Summary {
 #[derive(Debug, Error)]
 #[error("this system lets us have no io_uring")]
 pub struct EngineError(#[source] pub(crate) io::Error);
+
+/// How long it may take to end what is cut, in the kernel or on threads, before we leave without
+/// waiting for it.
+const CUT_GRACE: Duration = Duration::from_secs(1);
 
 /// What a worker does until it ends, on a thread of its own.
 type Work = Box<dyn FnOnce() -> io::Result<()> + Send>;

@@ -29,6 +29,7 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 use tracing::warn;
 
+use super::CUT_GRACE;
 use crate::{
     Summary,
     acceptor::{Accepted, Acceptor},
@@ -130,18 +131,23 @@ impl Engine {
             let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if is_over && !backlog.is_empty() {
                 warn!("connections in the backlog were not served in time");
+                backlog.clear();
             }
-            if is_over {
+            if open == 0 && backlog.is_empty() {
+                return Ok(());
+            }
+            // Connections cut themselves at the deadline, and tell what they came to.
+            let leaves_at = deadline.and_then(|deadline| deadline.checked_add(CUT_GRACE));
+            if leaves_at.is_some_and(|at| Instant::now() >= at) {
                 let accepted = u64::try_from(open).unwrap_or(u64::MAX);
                 service.settle(&Summary { accepted, cut: open, ..Summary::default() });
-            }
-            if is_over || open == 0 && backlog.is_empty() {
                 return Ok(());
             }
             let rung = (bell.as_fd(), PollFlags::IN);
             if service.shutdown.has_begun() {
                 let pause = self.acceptor.pause();
-                wait([rung], [deadline, pause].into_iter().flatten().min())?;
+                let ends = if is_over { leaves_at } else { deadline };
+                wait([rung], [ends, pause].into_iter().flatten().min())?;
             } else {
                 wait([rung, (service.shutdown.as_fd(), PollFlags::IN)], None)?;
             }

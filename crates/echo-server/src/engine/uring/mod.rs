@@ -32,7 +32,7 @@ use self::{
     driver::Driver,
     ring::{Accept, Batch, Uring, Wait},
 };
-use super::Work;
+use super::{CUT_GRACE, Work};
 use crate::{
     Summary,
     acceptor::{Accepted, Acceptor},
@@ -43,9 +43,6 @@ use crate::{
     session::Session,
     spin::Spin,
 };
-
-/// How long the kernel may take to end what was cut, before we leave without waiting for it.
-const CUT_GRACE: Duration = Duration::from_secs(1);
 
 /// What is polled for.
 const BELL: usize = 0;
