@@ -36,6 +36,7 @@ use rustix::{
     event::PollFlags,
     io::Errno,
     net::{self, RecvFlags, SendFlags, SocketFlags},
+    param::page_size,
 };
 
 use super::driver::{Buffers, Completion, Group, Lease, MAX_PLACES, Received, Request, Ring};
@@ -55,8 +56,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(1);
 /// Buffers lie so far apart beyond their size that their beginnings, which are used most, do not
 /// all compete for the same lines of the cache.
 const GAP: usize = 64;
-
-const PAGE: usize = 4096;
 
 /// An io_uring instance, for the thread that enables it.
 pub(crate) struct Uring {
@@ -474,7 +473,7 @@ struct Pages {
 
 impl Pages {
     fn new(len: usize) -> io::Result<Self> {
-        let layout = Layout::from_size_align(len.max(1), PAGE).map_err(io::Error::other)?;
+        let layout = Layout::from_size_align(len.max(1), page_size()).map_err(io::Error::other)?;
         // SAFETY: the layout's size is not zero.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) });
         Ok(Self { start: start.ok_or(io::ErrorKind::OutOfMemory)?, layout })
