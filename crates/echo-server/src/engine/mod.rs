@@ -10,7 +10,14 @@ mod threads;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
 
-use std::{io, num::NonZero, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    num::NonZero,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use clap::ValueEnum;
 use rustix::io::Errno;
@@ -109,25 +116,16 @@ impl Engine {
             .map(|listeners| self.prepare(listeners, service))
             .collect::<io::Result<_>>()?;
         let workers = workers.into_iter().map(|work| {
-            let worker = Arc::clone(service);
-            let thread = thread::Builder::new().name("worker".into());
-            thread.spawn(move || {
-                let result = work();
-                if let Err(error) = &result {
-                    // The others end in good order; what they have done is not lost.
-                    warn!(%error, "a worker failed, ending");
-                    worker.shutdown.begin();
-                }
-                result
-            })
+            let service = Arc::clone(service);
+            thread::Builder::new().name("worker".into()).spawn(move || run(work, &service))
         });
         let workers: Vec<_> = workers.collect();
-        let failed = |_| io::Error::other("a worker has panicked");
+        if workers.iter().any(Result::is_err) {
+            service.shutdown.begin();
+        }
         let ended: Vec<io::Result<()>> = workers
             .into_iter()
-            .map(|worker| {
-                worker.and_then(|worker| worker.join().unwrap_or_else(|p| Err(failed(p))))
-            })
+            .map(|worker| worker?.join().unwrap_or_else(|_| Err(has_panicked())))
             .collect();
         ended.into_iter().collect::<io::Result<()>>()?;
         Ok(service.summary())
@@ -141,6 +139,19 @@ impl Engine {
             Self::Threads => Box::new(move || threads::serve(listeners, &service)),
         })
     }
+}
+
+/// Works until that ends. A failure ends the others, in good order: what they have done is not lost.
+fn run(work: Work, service: &Service) -> io::Result<()> {
+    let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(has_panicked()));
+    ended.inspect_err(|error| {
+        warn!(%error, "a worker failed, ending");
+        service.shutdown.begin();
+    })
+}
+
+fn has_panicked() -> io::Error {
+    io::Error::other("a worker has panicked")
 }
 
 impl EngineError {
@@ -187,5 +198,24 @@ impl Summary {
         self.received += other.received;
         self.echoed += other.echoed;
         self.datagrams.add(&other.datagrams);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::{Config, Shutdown, args::Args};
+
+    #[test]
+    fn a_worker_that_panics_ends_the_others() {
+        let config = Config::try_from(&Args::parse_from(["echo-server"])).unwrap();
+        let shutdown = Arc::new(Shutdown::new(config.drain_timeout).unwrap());
+        let service = Service::new(config, Arc::clone(&shutdown));
+        run(Box::new(|| Ok(())), &service).unwrap();
+        assert!(!shutdown.has_begun());
+        run(Box::new(|| panic!("on purpose")), &service).unwrap_err();
+        assert!(shutdown.has_begun());
     }
 }
