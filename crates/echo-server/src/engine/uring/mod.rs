@@ -173,6 +173,7 @@ impl Worker {
 
     /// Passes a shutdown on: to everyone once, to those who are left when its time is over.
     fn end_when_told(&mut self, now: Duration) {
+        let was_told = self.told;
         if !self.told && self.service.shutdown.has_begun() {
             self.told = true;
             self.changed = true;
@@ -183,8 +184,8 @@ impl Worker {
             self.cut = true;
             self.changed = true;
             self.driver.cut(now, &mut self.ring);
-            // Behind a door that is not shut, nobody is known to wait.
-            if !self.early.is_empty() || self.doors.contains(&Door::Shut) {
+            // A door that is shut, and not done, after a look at who is behind it, had to rest.
+            if !self.early.is_empty() || was_told && self.doors.contains(&Door::Shut) {
                 warn!("connections in the backlog were not served in time");
             }
         }
