@@ -248,9 +248,7 @@ fn sigterm_at_any_moment_loses_no_byte(engine: Engine) {
 }
 
 fn a_firehose_starves_nobody(engine: Engine) {
-    // One worker, so that all share it.
-    let args: &[&str] = if engine == Engine::Threads { &[] } else { &["--workers", "1"] };
-    let server = engine.start(args);
+    let server = engine.start_alone(&[]);
     let done = AtomicBool::new(false);
     let poured = AtomicU64::new(0);
     let hoses: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
@@ -306,9 +304,7 @@ fn being_stopped_and_continued_loses_no_byte(engine: Engine) {
 
 fn large_flows_that_stall_or_are_reset_cost_themselves_and_others_no_byte(engine: Engine) {
     const MESSAGE: usize = 64 << 10;
-    // One worker, so that all share what it has.
-    let args: &[&str] = if engine == Engine::Threads { &[] } else { &["--workers", "1"] };
-    let server = engine.start(args);
+    let server = engine.start_alone(&[]);
     let sent = noise(8 << 20);
     thread::scope(|scope| {
         let steady = scope.spawn(|| exchange(&server.connect(), &sent) == sent);

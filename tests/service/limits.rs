@@ -16,12 +16,13 @@ use crate::{
     support::{
         Ended, PATIENCE, client, noise,
         place::{Place, assert_echoes},
-        usage::{cpu_ticks, until},
+        usage::{cpu_ticks, open_descriptors, until},
     },
 };
 
 pub(crate) const TESTS: crate::Tests = tests![
     at_the_limit_others_wait_until_a_connection_ends,
+    those_over_the_limit_are_left_to_the_system,
     an_idle_connection_is_ended_and_told_so,
     zero_means_no_idle_timeout,
     spinning_makes_nobody_late,
@@ -50,6 +51,18 @@ fn at_the_limit_others_wait_until_a_connection_ends(engine: Engine) {
     (&waiting).read_exact(&mut back).unwrap();
     assert_eq!(back, [3]);
     assert!(echoes(&b, 4), "the others never noticed");
+}
+
+fn those_over_the_limit_are_left_to_the_system(engine: Engine) {
+    const OVER: usize = 100;
+    let server = engine.start_alone(&["--max-connections", "2"]);
+    let all: Vec<TcpStream> = (0..2 + OVER).map(|_| server.connect()).collect();
+    for mut stream in &all {
+        stream.write_all(b"x").unwrap();
+    }
+    assert!(echoes(&all[0], b'x'));
+    let descriptors = open_descriptors(server.pid());
+    assert!(descriptors < OVER, "{descriptors} open, of {OVER} that are not served");
 }
 
 fn an_idle_connection_is_ended_and_told_so(engine: Engine) {
@@ -98,10 +111,7 @@ fn once_serves_one_connection_and_ends(engine: Engine) {
 }
 
 fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {
-    if engine == Engine::Uring {
-        return; // an accept that stays in force keeps the limit that it was made under
-    }
-    let server = engine.start(&["--max-connections", "1000"]);
+    let server = engine.start_alone(&["--max-connections", "1000"]);
     // Told at the start, it would not take so many connections.
     let few = Rlimit { current: Some(64), maximum: Some(64) };
     prlimit(Some(server.pid()), Resource::Nofile, few).unwrap();

@@ -87,6 +87,13 @@ impl Engine {
         Server::start(&[&["--engine", self.name()], args].concat())
     }
 
+    /// As [`start`](Self::start), with one worker: it serves all, in the order in which they came.
+    pub(crate) fn start_alone(self, args: &[&str]) -> Server {
+        // The threads engine takes no number: it has one.
+        let one: &[&str] = if self == Self::Threads { &[] } else { &["--workers", "1"] };
+        self.start(&[one, args].concat())
+    }
+
     /// As [`start`](Self::start), from a shell, after `setup`, such as `ulimit -n 64`.
     pub(crate) fn start_after(self, setup: &str, args: &[&str]) -> Server {
         let mut shell = Command::new("sh");

@@ -135,6 +135,6 @@ impl Acceptor {
     }
 
     fn has_to_rest(&mut self) -> bool {
-        self.pause().is_some() || !self.service.admission.has_room()
+        self.pause().is_some() || self.service.admission.room() == 0
     }
 }

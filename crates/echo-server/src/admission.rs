@@ -50,8 +50,9 @@ impl Admission {
         self.taken().slots
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.open() < self.max_connections
+    /// How many more connections there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.max_connections.saturating_sub(self.open())
     }
 
     /// Connections that have ended, since ever: what they held is free.

@@ -26,7 +26,7 @@ use crate::peer::Peer;
 use unix::SocketFile;
 
 /// Connections that may wait to be accepted. The system may allow less (`net.core.somaxconn`).
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: u16 = 4096;
 
 /// A bound, non-blocking listener.
 #[derive(Debug)]

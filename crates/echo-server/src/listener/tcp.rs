@@ -32,7 +32,7 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<(Listener, SocketAddr
     // An echo that waits for more to send only adds delay. Accepted sockets inherit this.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(BACKLOG.into())?;
     socket.set_nonblocking(true)?;
     let address = bound_to(&socket)?;
     let endpoint = format!("tcp://{address}");

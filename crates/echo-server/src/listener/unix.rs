@@ -61,7 +61,7 @@ pub(super) fn bind(path: &Path, workers: usize) -> io::Result<Vec<Listener>> {
         removed: OnceLock::new(),
     };
     let file = Arc::new(file);
-    socket.listen(BACKLOG)?;
+    socket.listen(BACKLOG.into())?;
     socket.set_nonblocking(true)?;
     let endpoint = Endpoint::Unix { path: path.into() }.to_string();
     let shared =

@@ -120,7 +120,7 @@ impl Engine for Uring {
     }
 
     fn has_room(&self) -> bool {
-        self.service.admission.has_room()
+        self.service.admission.room() > 0
     }
 
     fn admit(&mut self, end: End) {

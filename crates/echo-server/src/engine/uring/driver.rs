@@ -18,108 +18,24 @@
 //! A connection's place is used again when the ring owes it nothing: after the completion that ends
 //! its receive, that of its send, and the submission of what it sends at once.
 
+mod connection;
+mod request;
+
 use std::{collections::VecDeque, io, mem, time::Duration};
 
-use echo_core::{Decoder, Intake};
+use echo_core::Intake;
 use rustix::io::Errno;
 
+pub(crate) use self::request::{
+    Buffers, Completion, Group, LARGE, Lease, Received, Request, Ring, SMALL,
+};
+
+use self::connection::{Connection, Receive, Send};
 use crate::{
     session::Session,
     slots::{Key, Slots},
     timers::Timers,
 };
-
-/// Who carries requests out. One [`Completion`] answers each, but for what is said of them.
-pub(crate) trait Ring {
-    /// A connection's socket, closed when it is dropped.
-    type Socket;
-
-    /// Takes a request in, to be submitted with all others at the end of the turn.
-    fn push(&mut self, key: Key, request: Request<'_, Self::Socket>);
-
-    /// The provided buffer that was lent with a completion.
-    fn bytes(&self, lease: &Lease) -> &[u8];
-
-    /// Hands a provided buffer back, to be received into again.
-    fn give_back(&mut self, lease: Lease);
-
-    /// Shuts down the write side.
-    fn send_fin(&mut self, socket: &Self::Socket) -> io::Result<()>;
-}
-
-/// What a connection asks for.
-#[derive(Debug)]
-pub(crate) enum Request<'a, S> {
-    /// Receive into provided buffers of this group, again and again, until a completion says that
-    /// it was the last.
-    Receive { socket: &'a S, group: Group },
-    /// Send these bytes of a provided buffer without waiting for the peer. It is done when it has
-    /// been submitted, all of it or none: only a failure is answered, a short send is one.
-    SendNow { socket: &'a S, lease: &'a Lease, start: u32, end: u32 },
-    /// Send what follows the first `start` bytes, once the peer takes any. The memory comes back
-    /// with the completion.
-    Send { socket: &'a S, bytes: Vec<u8>, start: usize },
-    /// End the connection's receive, whose completion is still to come. Not answered.
-    CancelReceive,
-    /// End its send, whose completion is still to come. Not answered.
-    CancelSend,
-}
-
-/// How a request went. Results are those of the system call; below zero is an error number.
-#[derive(Debug)]
-pub(crate) enum Completion {
-    Received(Received),
-    /// Of a [`Request::SendNow`] that did not go out in full, in the batch after its submission.
-    NotSent {
-        result: i32,
-    },
-    Sent {
-        result: i32,
-        bytes: Vec<u8>,
-    },
-}
-
-/// What a receive has brought.
-#[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) result: i32,
-    /// Where the bytes are, when there are any.
-    pub(crate) lease: Option<Lease>,
-    /// Whether more completions of this receive will come.
-    pub(crate) goes_on: bool,
-    /// Whether more was there to be received.
-    pub(crate) left_some: bool,
-}
-
-/// Provided buffers of one size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Group {
-    Small,
-    Large,
-}
-
-/// A provided buffer that is ours until it is given back.
-/// Those of a group are numbered without a gap, from [`Group::first`].
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Lease(pub(crate) u16);
-
-/// How many provided buffers there are, and of what size.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Buffers {
-    /// A power of two.
-    pub(crate) count: u16,
-    pub(crate) size: u32,
-}
-
-/// For small messages: all of them together take half of a common L2 cache.
-pub(crate) const SMALL: Buffers = Buffers { count: 64, size: 4 << 10 };
-
-/// For connections that fill those.
-pub(crate) const LARGE: Buffers = Buffers { count: 8, size: 64 << 10 };
-
-/// So many receives in a row that fill small buffers and leave more make a connection get large
-/// ones; so many that would have fitted in a small one make it get those again.
-const STREAK: u8 = 8;
 
 /// Connections that a driver can have at once: more than any system has descriptors for.
 pub(crate) const MAX_PLACES: u32 = 1 << 28;
@@ -156,59 +72,6 @@ struct Chunk {
     start: u32,
     end: u32, // start < end <= the buffer's size
     next: u16,
-}
-
-struct Connection<S> {
-    socket: S,
-    session: Session,
-    /// Released and not sent, oldest first, before what is in `own`: places in `chunks`.
-    first: u16,
-    last: u16,
-    /// Empty for most of the time, for most connections.
-    own: Option<Box<Own>>,
-    receive: Receive,
-    send: Send,
-    /// The buffers that it receives into, and those that suit it.
-    group: Group,
-    suits: Group,
-    /// Receives in a row that speak for the other group.
-    streak: u8,
-    /// The error number that ended it.
-    failure: Option<i32>,
-}
-
-/// Bytes that are not in provided buffers.
-#[derive(Default)]
-struct Own {
-    /// Released and not sent, behind what a [`Request::Send`] has taken along.
-    unsent: Vec<u8>,
-    /// How much of what that has taken along was sent before.
-    start: usize,
-    /// Received and not released: the beginning of a frame.
-    held: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Receive {
-    /// The ring owes nothing.
-    No,
-    /// No buffer was left; it is made again when one has come back.
-    Starved,
-    Armed,
-    /// It was cancelled; completions come until one says that it is the last.
-    Ending,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Send {
-    /// The ring owes nothing.
-    No,
-    /// The first chunk, without waiting.
-    Now,
-    /// Own memory, waiting for the peer.
-    Waits,
-    /// As before, but cancelled.
-    Ending,
 }
 
 impl<R: Ring> Driver<R> {
@@ -431,6 +294,10 @@ impl<R: Ring> Driver<R> {
         };
         if !goes_on {
             connection.receive = Receive::No;
+        } else if connection.receive == Receive::Ending {
+            // The cancel may have come while the receive was on its way from one wait to the next,
+            // and found none. One too many does no harm.
+            ring.push(key, Request::CancelReceive);
         }
         if connection.session.echo.end().is_some() || result <= 0 {
             lease.into_iter().for_each(|lease| ring.give_back(lease));
@@ -598,142 +465,6 @@ impl<R: Ring> Driver<R> {
                 }
             }
         }
-    }
-}
-
-impl<S> Connection<S> {
-    fn arm(&mut self, key: Key, ring: &mut impl Ring<Socket = S>) {
-        self.group = self.suits;
-        self.receive = Receive::Armed;
-        ring.push(key, Request::Receive { socket: &self.socket, group: self.group });
-    }
-
-    fn fail(&mut self, result: i32) {
-        self.failure = Some(-result);
-        self.session.echo.failed();
-    }
-
-    /// Takes in what was received; returns how many bytes at its front are to be sent from where
-    /// they are.
-    fn take_in(&mut self, bytes: &[u8], now: Duration) -> usize {
-        let new = bytes.len();
-        if let Some(own) = self.own.as_mut().filter(|own| !own.held.is_empty()) {
-            own.hold(bytes, &self.session);
-            let released = self.session.received(&own.held, new, now);
-            own.release(released);
-            if self.session.echo.reason().is_some() {
-                own.held = Vec::new();
-            }
-            return 0;
-        }
-        let released = self.session.received(bytes, new, now);
-        if released < new && self.session.echo.reason().is_none() {
-            self.own.get_or_insert_default().hold(&bytes[released..], &self.session);
-        }
-        let in_order = matches!(self.send, Send::No | Send::Now);
-        match &mut self.own {
-            Some(own) if !in_order || !own.unsent.is_empty() => {
-                own.unsent.extend_from_slice(&bytes[..released]);
-                0
-            }
-            _ => released,
-        }
-    }
-
-    fn peer_done(&mut self, now: Duration) {
-        match &mut self.own {
-            Some(own) => {
-                let released = self.session.received(&own.held, 0, now);
-                own.release(released);
-                own.held = Vec::new();
-            }
-            None => {
-                self.session.received(&[], 0, now);
-            }
-        }
-    }
-
-    /// Which buffers suit it, after one of `group` was filled with `len` bytes.
-    fn judge(&mut self, group: Group, len: u32, left_some: bool) {
-        let (speaks_for_other, other) = match group {
-            Group::Small => (len == SMALL.size && left_some, Group::Large),
-            Group::Large => (len <= SMALL.size && !left_some, Group::Small),
-        };
-        self.streak = if speaks_for_other { self.streak.saturating_add(1) } else { 0 };
-        if self.streak >= STREAK {
-            (self.suits, self.streak) = (other, 0);
-        }
-    }
-
-    /// When to look after it, but not again in this turn.
-    fn wake_after(&self, now: Duration) -> Option<Duration> {
-        let later = now.saturating_add(Duration::from_nanos(1));
-        self.session.echo.wake_at().map(|at| at.max(later))
-    }
-
-    /// True when all that is left is to wait for input.
-    fn rests(&self) -> bool {
-        self.first == NONE
-            && self.own.is_none()
-            && self.receive == Receive::Armed
-            && self.session.echo.end().is_none()
-            && self.session.echo.is_steady()
-    }
-
-    /// True when that will be so once the first chunk is sent.
-    fn has_only_to_send(&self, chunks: &[Option<Chunk>]) -> bool {
-        let first = chunks.get(usize::from(self.first)).and_then(Option::as_ref);
-        first.is_some_and(|chunk| chunk.next == NONE)
-            && self.own.is_none()
-            && self.receive == Receive::Armed
-            && self.session.echo.reason().is_none()
-    }
-}
-
-impl Own {
-    /// Keeps the beginning of a frame. Memory follows what was received, and the bound of the codec.
-    fn hold(&mut self, bytes: &[u8], session: &Session) {
-        let (len, capacity) = (self.held.len(), self.held.capacity());
-        let needed = len.saturating_add(bytes.len());
-        if needed > capacity {
-            let bound = session.service().config.codec.max_buffered().unwrap_or(usize::MAX);
-            let target = capacity.saturating_mul(2).min(bound).max(needed);
-            self.held.reserve_exact(target - len);
-        }
-        self.held.extend_from_slice(bytes);
-    }
-
-    /// The first `n` bytes held are to be sent.
-    fn release(&mut self, n: usize) {
-        if self.unsent.is_empty() && n > 0 {
-            let rest = self.held.split_off(n);
-            self.unsent = mem::replace(&mut self.held, rest);
-        } else {
-            self.unsent.extend(self.held.drain(..n));
-        }
-    }
-}
-
-impl Group {
-    pub(crate) const fn buffers(self) -> Buffers {
-        match self {
-            Self::Small => SMALL,
-            Self::Large => LARGE,
-        }
-    }
-
-    /// The number of its first buffer.
-    pub(crate) const fn first(self) -> u16 {
-        match self {
-            Self::Small => 0,
-            Self::Large => SMALL.count,
-        }
-    }
-}
-
-impl Lease {
-    pub(crate) const fn group(&self) -> Group {
-        if self.0 < Group::Large.first() { Group::Small } else { Group::Large }
     }
 }
 

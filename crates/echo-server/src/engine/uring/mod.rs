@@ -37,7 +37,7 @@ use crate::{
     Summary,
     acceptor::{Accepted, Acceptor},
     admission::Slot,
-    listener::Listener,
+    listener::{BACKLOG, Listener},
     peer::Peer,
     service::Service,
     session::Session,
@@ -97,8 +97,10 @@ struct Worker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
     Shut,
-    /// An accept is in force.
-    Open,
+    /// An accept is in force, for one or for everyone.
+    Open {
+        everyone: bool,
+    },
     /// It was cancelled, and its last completion is still to come.
     Closing,
     /// Its backlog was taken; nobody else is let in.
@@ -210,18 +212,21 @@ impl Worker {
         }
         let is_done = self.acceptor.is_done();
         let rests = !self.early.is_empty() || self.acceptor.rests();
+        // An accept that goes on takes a whole backlog in, whether there is room for it or not.
+        let fits = self.service.admission.room() >= usize::from(BACKLOG);
+        let everyone = fits && !self.service.config.once;
         self.paused = self.acceptor.pause().is_some();
         for which in 0..self.doors.len() {
             match self.doors[which] {
-                Door::Open if is_done || rests => {
+                Door::Open { everyone: open } if is_done || rests || open && !everyone => {
                     self.ring.cancel_accept(which);
                     self.doors[which] = Door::Closing;
                 }
                 Door::Shut if is_done => self.take_backlog(which, now),
                 Door::Shut if !rests => {
                     let listener = self.acceptor.listeners()[which].as_fd();
-                    self.ring.accept(which, listener, !self.service.config.once);
-                    self.doors[which] = Door::Open;
+                    self.ring.accept(which, listener, everyone);
+                    self.doors[which] = Door::Open { everyone };
                 }
                 _ => {}
             }
