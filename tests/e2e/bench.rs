@@ -338,11 +338,11 @@ fn lost_datagrams_are_counted_and_do_not_stop_the_loop() {
             }
         })
     };
-    let (code, json) = bench(&lossy(), "-c 1 -r 500 -d 1s --warmup 0s -W 200ms");
+    let (code, json) = bench(&lossy(), "-c 1 -r 500 -d 1s --warmup 0s -W 500ms");
     assert_eq!(code, 1, "{json}");
     assert_datagrams_add_up(&json);
-    assert_eq!((count(&json, "/sent"), count(&json, "/datagrams/lost")), (500, 50), "{json}");
-    assert_eq!(json["datagrams"]["loss"], 0.1);
+    assert_eq!(count(&json, "/datagrams/lost"), count(&json, "/sent") / 10, "{json}");
+    assert!(json["datagrams"]["loss"].as_f64().unwrap() > 0.08, "{json}");
 
     let (code, json) = bench(&lossy(), "-c 1 -d 1s --warmup 0s -W 60ms --max-loss 20%");
     assert!(code == 0 || code == 3, "{json}");
@@ -363,8 +363,12 @@ fn duplicated_datagrams_are_counted() {
         let (code, json) = bench(&target, &format!("{args} -c 1 -r 500 -d 400ms --warmup 0s"));
         assert_eq!(code, 1, "{json}");
         assert_datagrams_add_up(&json);
-        assert_eq!((count(&json, "/received"), count(&json, "/datagrams/lost")), (200, 0));
-        assert_eq!(count(&json, "/datagrams/duplicated"), 20, "{json}");
+        let sent = count(&json, "/sent");
+        assert_eq!(count(&json, "/received"), sent, "{json}");
+        // That of the last one may come when nobody waits any more.
+        let duplicated = sent.div_ceil(10);
+        let seen = count(&json, "/datagrams/duplicated");
+        assert!((duplicated - 1..=duplicated).contains(&seen), "{json}");
     }
 }
 
@@ -382,11 +386,15 @@ fn late_datagrams_are_told_from_lost_and_duplicated_ones() {
             kept.pop_front().iter().for_each(|(_, late)| send(late));
         }
     });
-    let (code, json) = bench(&target, "-c 1 -r 200 -d 1s --warmup 0s -W 50ms");
+    let (code, json) = bench(&target, "-c 1 -r 50 -d 2s --warmup 0s -W 300ms");
     assert_eq!(code, 1, "{json}");
     assert_datagrams_add_up(&json);
-    assert_eq!(count(&json, "/sent"), 200);
-    assert_eq!((count(&json, "/datagrams/late"), count(&json, "/datagrams/lost")), (18, 2));
+    // Where we were late ourselves, twenty more may have come in time.
+    let [late, reordered] =
+        ["/datagrams/late", "/datagrams/reordered"].map(|path| count(&json, path));
+    let answered = (count(&json, "/sent") - 20).div_ceil(10);
+    assert!(late > 0 && late + reordered >= answered, "{json}");
+    assert!((1..=2).contains(&count(&json, "/datagrams/lost")), "{json}");
     assert_eq!(count(&json, "/datagrams/duplicated"), 0, "{json}");
 }
 
@@ -404,7 +412,9 @@ fn reordered_datagrams_are_told_and_are_no_fault() {
     let (code, json) = bench(&target, "-c 1 -r 500 -d 400ms --warmup 0s");
     assert!(code == 0 || code == 3, "{json}");
     assert_datagrams_add_up(&json);
-    assert_eq!((count(&json, "/received"), count(&json, "/datagrams/reordered")), (200, 20));
+    let reordered = count(&json, "/received") / 10;
+    let seen = count(&json, "/datagrams/reordered");
+    assert!((reordered..=reordered + 1).contains(&seen), "{json}");
     assert_eq!((&json["good"], &json["datagrams"]["loss"]), (&true.into(), &0.0.into()));
 }
 
@@ -424,7 +434,9 @@ fn damaged_datagrams_are_corrupt_and_named() {
         let (code, json) = bench(&target, "-c 1 -r 500 -d 200ms --warmup 0s");
         assert_eq!(code, 1, "{json}");
         assert_datagrams_add_up(&json);
-        assert_eq!((count(&json, "/corrupt"), count(&json, "/damage/count")), (10, 10), "{json}");
+        let damaged = count(&json, "/sent").div_ceil(10);
+        assert_eq!(count(&json, "/corrupt"), damaged, "{json}");
+        assert_eq!(count(&json, "/damage/count"), damaged, "{json}");
         assert!(json["damage"]["first"][0].as_str().unwrap().contains(words), "{json}");
         assert_eq!(count(&json, "/datagrams/lost"), 0, "{json}");
     }
