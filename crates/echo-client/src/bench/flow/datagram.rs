@@ -342,3 +342,188 @@ fn is_no_room(error: &io::Error) -> bool {
     let below = rustix::io::Errno::NOBUFS.raw_os_error();
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(below)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::bench::{Mode, Settings, clock::Clock, tally::Tally};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A path of which the test has both ends.
+    #[derive(Default)]
+    struct Wire {
+        sent: VecDeque<Vec<u8>>,
+        back: VecDeque<Vec<u8>>,
+        /// What is said to the next datagram instead of taking it.
+        refuses: Option<io::Error>,
+    }
+
+    impl Read for Wire {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let Some(datagram) = self.back.pop_front() else {
+                return Err(io::ErrorKind::WouldBlock.into());
+            };
+            buf[..datagram.len()].copy_from_slice(&datagram);
+            Ok(datagram.len())
+        }
+    }
+
+    impl Write for Wire {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            if let Some(error) = self.refuses.take() {
+                return Err(error);
+            }
+            self.sent.push_back(buf.to_vec());
+            Ok(buf.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Bench {
+        plan: Plan,
+        clock: Clock,
+        output: Vec<u8>,
+        input: Vec<u8>,
+        tally: Tally,
+        flow: DatagramFlow<Wire>,
+    }
+
+    impl Bench {
+        /// A closed loop with so many datagrams in flight, of which the first ones are.
+        fn new(size: usize, depth: u32) -> Self {
+            let plan = Plan::new(&Settings {
+                target: "udp://127.0.0.1:7".parse().unwrap(),
+                size,
+                depth,
+                mode: Mode::Closed,
+                warmup: Duration::ZERO,
+                ..Settings::default()
+            });
+            let mut bench = Self {
+                clock: Clock::starting(Instant::now()),
+                output: vec![0; 1 << 16],
+                input: vec![0; 1 << 16],
+                tally: Tally::new(0, false),
+                flow: DatagramFlow::new(Wire::default(), 3, &plan),
+                plan,
+            };
+            bench.send(0).unwrap();
+            assert_eq!(bench.flow.socket.sent.len(), depth as usize);
+            bench
+        }
+
+        fn parts(&mut self) -> (&mut DatagramFlow<Wire>, Turn<'_>) {
+            let Self { plan, clock, output, input, tally, flow } = self;
+            (flow, Turn { plan, until: u64::MAX, clock: *clock, output, input, tally })
+        }
+
+        fn send(&mut self, at: u64) -> io::Result<Left> {
+            let (flow, mut turn) = self.parts();
+            flow.send(&mut turn, at)
+        }
+
+        fn settle(&mut self, at: u64) -> bool {
+            let (flow, mut turn) = self.parts();
+            flow.settle(&mut turn, at)
+        }
+
+        fn give_up(&mut self, at: u64) {
+            let (flow, mut turn) = self.parts();
+            flow.give_up(&mut turn, at);
+        }
+
+        /// Lets these datagrams come.
+        fn come(&mut self, datagrams: &[&[u8]]) {
+            for datagram in datagrams {
+                self.flow.socket.back.push_back(datagram.to_vec());
+                let (flow, mut turn) = self.parts();
+                flow.receive(&mut turn).unwrap();
+            }
+        }
+
+        fn sent(&self) -> Vec<Vec<u8>> {
+            self.flow.socket.sent.iter().cloned().collect()
+        }
+    }
+
+    #[test]
+    fn each_fate_of_a_datagram_is_told_from_the_others_at_every_size() {
+        for size in [3, 8, 12, 64, 1000] {
+            let mut bench = Bench::new(size, 6);
+            let sent = bench.sent();
+            // Reordered, and duplicated.
+            bench.come(&[&sent[1], &sent[0], &sent[1]]);
+            let tally = &bench.tally;
+            assert_eq!((tally.completed, tally.reordered, tally.duplicated), (2, 1, 1), "{size}");
+            // The rest misses its time; one comes after all, and then again.
+            assert!(!bench.settle(SECOND / 2));
+            assert!(bench.settle(2 * SECOND));
+            bench.come(&[&sent[4], &sent[4]]);
+            let tally = &bench.tally;
+            assert_eq!((tally.missed, tally.late, tally.duplicated), (4, 1, 2), "{size}");
+            assert_eq!((tally.corrupt, tally.damages), (0, 0), "{size}");
+            bench.send(2 * SECOND).unwrap();
+            assert_eq!(bench.flow.in_flight.len(), 6, "what is missed holds nobody up");
+            bench.give_up(2 * SECOND + 1);
+            let tally = &bench.tally;
+            assert_eq!(tally.sent, tally.completed + tally.missed + tally.unanswered, "{size}");
+            assert_eq!(tally.unanswered, 6);
+        }
+    }
+
+    #[test]
+    fn a_damaged_datagram_is_the_one_that_it_was() {
+        let mut bench = Bench::new(64, 3);
+        let mut sent = bench.sent();
+        sent[1][5] ^= 1; // its other words tell
+        sent[2].truncate(20);
+        bench.come(&[&sent[1], &sent[2]]);
+        assert_eq!((bench.tally.corrupt, bench.tally.completed), (2, 2), "{:?}", bench.tally);
+        assert_eq!(bench.flow.in_flight.len(), 1);
+        sent[0].fill(7); // only one is left that it can be
+        bench.come(&[&sent[0]]);
+        assert_eq!((bench.tally.corrupt, bench.tally.completed), (3, 3));
+        bench.come(&[&[], &[9; 65_000]]);
+        assert_eq!(bench.tally.completed, 3, "nobody sent these");
+        assert!(bench.tally.damages > 3);
+    }
+
+    #[test]
+    fn what_another_connection_has_sent_is_crossed_and_answers_nothing() {
+        let mut bench = Bench::new(64, 1);
+        let mut other = vec![0; 64];
+        Pattern::new(SEED, 9).fill(640, &mut other);
+        bench.come(&[&other]);
+        assert!(bench.tally.first_damages[0].contains("connection 9"), "{:?}", bench.tally);
+        assert_eq!((bench.tally.completed, bench.tally.corrupt), (0, 0));
+        let sent = bench.sent();
+        bench.come(&[&sent[0]]);
+        assert_eq!((bench.tally.completed, bench.tally.duplicated), (1, 0));
+    }
+
+    #[test]
+    fn without_room_sending_waits_and_without_a_listener_it_fails() {
+        let no_room = rustix::io::Errno::NOBUFS.into();
+        for error in [io::Error::from(io::ErrorKind::WouldBlock), no_room] {
+            let mut bench = Bench::new(64, 1);
+            let sent = bench.sent();
+            bench.come(&[&sent[0]]);
+            bench.flow.socket.refuses = Some(error);
+            bench.send(0).unwrap();
+            assert_eq!(bench.tally.sent, 1);
+            assert!(bench.flow.is_overdue(&bench.plan, 0) && bench.settle(1), "no event tells");
+            bench.send(1).unwrap();
+            assert_eq!(bench.tally.sent, 2);
+        }
+        let mut bench = Bench::new(64, 1);
+        assert!(bench.settle(2 * SECOND));
+        bench.flow.socket.refuses = Some(io::ErrorKind::ConnectionRefused.into());
+        assert!(bench.send(2 * SECOND).is_err());
+    }
+}
