@@ -115,7 +115,7 @@ Examples:
   echo-client bench                                 how many messages 50 connections exchange
   echo-client bench -c 200 -r 20k --slo p99=5ms     response time at a fixed rate, judged
   echo-client bench -c 4 -s 1MiB -p 2 10.0.0.7:7    large messages
-  echo-client bench -r 5k --max-loss 0.1% udp://10.0.0.7:7   datagrams: loss, duplicates, order
+  echo-client bench -r 900 udp://10.0.0.7:7         loss, duplicates and order of datagrams
 
 echo-server answers 1000 datagrams per second of one source; start it with --udp-rate 0 to bench it.
 At the end, what is missing is waited for as long as --timeout says.
