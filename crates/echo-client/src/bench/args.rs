@@ -12,7 +12,7 @@ use echo_cli::Endpoint;
 
 use crate::args::Globals;
 
-use super::{Arrival, Instance, Mode, Settings, Slo, Statistic};
+use super::{Arrival, Instance, Mode, Settings, Slo, Statistic, flow::MAX_DATAGRAM};
 
 /// The largest message.
 const MAX_SIZE: usize = 64 << 20;
@@ -35,7 +35,7 @@ const MAX_RUN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Where the echo service is: HOST:PORT or unix:/PATH
+    /// Where the echo service is: HOST:PORT, unix:/PATH or udp://HOST:PORT
     #[arg(value_name = "TARGET", env = "ECHO_TARGET", default_value = "tcp://127.0.0.1:65432")]
     target: Endpoint,
 
@@ -44,7 +44,7 @@ pub(crate) struct BenchArgs {
           value_parser = clap::value_parser!(u32).range(1..=MAX_CONNECTIONS))]
     connections: u32,
 
-    /// Bytes of a message, up to 64MiB
+    /// Bytes of a message, up to 64MiB; of a datagram, up to 65507
     #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = message_size)]
     size: usize,
 
@@ -77,6 +77,14 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "WHAT=DUR")]
     slo: Vec<Slo>,
 
+    /// A datagram that is not back by then is lost
+    #[arg(short = 'W', long, value_name = "DUR", default_value = "1s", value_parser = echo_cli::positive_duration)]
+    wait: Duration,
+
+    /// The share of datagrams that may be lost or late before the path has failed, as in 0.1%
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
+    max_loss: f64,
+
     /// Whether to compare what returns with what was sent
     #[arg(long, value_name = "HOW", default_value = "full")]
     verify: Verify,
@@ -107,7 +115,9 @@ Examples:
   echo-client bench                                 how many messages 50 connections exchange
   echo-client bench -c 200 -r 20k --slo p99=5ms     response time at a fixed rate, judged
   echo-client bench -c 4 -s 1MiB -p 2 10.0.0.7:7    large messages
+  echo-client bench -r 900 udp://10.0.0.7:7         loss, duplicates and order of datagrams
 
+echo-server answers 1000 datagrams per second of one source; start it with --udp-rate 0 to bench it.
 At the end, what is missing is waited for as long as --timeout says.
 
 Exit codes: 0 good; 1 the path failed or missed an objective; 2 usage or local error; 3 the figures
@@ -138,10 +148,14 @@ impl BenchArgs {
     /// A sentence, when flags contradict each other.
     pub(super) fn settings(&self, globals: &Globals) -> anyhow::Result<Settings> {
         if matches!(self.target, Endpoint::Udp { .. }) {
-            anyhow::bail!(
-                "bench needs a stream, and {} is none; use TCP or a Unix socket",
-                self.target
-            );
+            if self.size > MAX_DATAGRAM {
+                anyhow::bail!("a datagram has at most {MAX_DATAGRAM} bytes; use a smaller --size");
+            }
+            if self.probe {
+                anyhow::bail!("--probe needs a stream, and {} is none; leave it out", self.target);
+            }
+        } else if self.max_loss > 0.0 {
+            anyhow::bail!("a stream may lose nothing; leave out --max-loss, or use udp://");
         }
         if self.start_at.is_some_and(|start| start < SystemTime::now()) {
             anyhow::bail!(
@@ -178,6 +192,8 @@ impl BenchArgs {
             warmup: self.warmup,
             duration: self.duration,
             threads: self.threads.unwrap_or(cores).min(self.connections),
+            wait: self.wait,
+            max_loss: self.max_loss,
             verify: self.verify == Verify::Full,
             slo: self.slo.clone(),
             probe: self.probe,
@@ -195,6 +211,13 @@ fn message_size(text: &str) -> Result<usize, String> {
         size if size > MAX_SIZE => Err("more than 64MiB".to_owned()),
         size => Ok(size),
     }
+}
+
+/// Parses a share of the whole: `0.1%`.
+fn share(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<f64>().ok());
+    let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+    Ok(percent.ok_or("not a share; use percent, 0% to 100%, as in 0.1%")? / 100.0)
 }
 
 /// Parses `500`, `0.5`, `20k` or `1.5M`.
@@ -258,6 +281,16 @@ mod tests {
         assert_eq!(rate("1.5M"), Ok(1_500_000.0));
         for bad in ["", "k", "-1", "0", "nan", "inf", "1e-12", "2000M", "1 k"] {
             assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_are_percent() {
+        assert_eq!(share("0%"), Ok(0.0));
+        assert_eq!(share("0.5%"), Ok(0.005));
+        assert_eq!(share("100%"), Ok(1.0));
+        for bad in ["", "1", "%", "-1%", "101%", "nan%", "0.5 %"] {
+            assert!(share(bad).is_err(), "{bad}");
         }
     }
 

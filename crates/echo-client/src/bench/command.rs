@@ -62,6 +62,13 @@ fn failure(outcome: &Outcome) -> String {
     some(outcome.corrupt, "messages damaged");
     some(outcome.damage.count, "places with damage");
     some(outcome.unanswered.count, "messages unanswered");
+    if let Some(datagrams) = outcome.datagrams {
+        if outcome.loss() > outcome.settings.max_loss {
+            some(datagrams.lost, "datagrams lost");
+            some(datagrams.late, "datagrams late");
+        }
+        some(datagrams.duplicated, "datagrams duplicated");
+    }
     some(u64::from(failed), "connections failed");
     let missed = outcome.slo.iter().filter(|slo| !slo.met).map(|slo| {
         let measured = slo.measured.unwrap_or_default();

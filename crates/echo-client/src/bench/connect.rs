@@ -22,6 +22,9 @@ const AT_ONCE: usize = 64;
 /// After so many failures no more are tried.
 const MAX_FAILURES: u32 = 64;
 
+/// What a socket may hold of datagrams that we have not read yet.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
 /// File descriptors for everything that is not a connection of the load.
 const SPARE_FILES: u64 = 64;
 
@@ -80,6 +83,12 @@ pub(super) fn connect(
     if tried < numbers.len() && !stop.load(Ordering::Relaxed) {
         let left = u32::try_from(numbers.len() - tried).unwrap_or(u32::MAX);
         count_reason(&mut failed, "not tried after too many failures", left);
+    }
+    if settings.is_datagrams() {
+        // Of what the system grants, as much as it does: what does not fit in there is lost.
+        for (_, socket) in &opened {
+            let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        }
     }
     opened.sort_unstable_by_key(|(number, _)| *number);
     let streams = opened.into_iter().map(|(number, stream)| Ok((number, stream.try_into()?)));

@@ -32,7 +32,8 @@ pub(super) fn judge(outcome: &mut Outcome) {
 }
 
 fn nothing(outcome: &Outcome) -> Option<String> {
-    let nothing = outcome.sent == 0 && outcome.unsent == 0;
+    // Where connections failed, that is why, and longer measuring does not help.
+    let nothing = outcome.sent == 0 && outcome.unsent == 0 && outcome.failed.is_empty();
     nothing.then(|| "nothing was due while it measured: measure for longer".to_owned())
 }
 
@@ -103,7 +104,7 @@ pub(super) fn mean(latency: &Histogram<u64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::{Arrival, Failure, Settings, Unanswered, Verdict, histogram};
+    use crate::bench::{Arrival, Datagrams, Failure, Settings, Unanswered, Verdict, histogram};
 
     /// A run at 1000 msg/s for 10 s, with messages of 2 ms that were sent in time.
     fn fine() -> Outcome {
@@ -180,6 +181,35 @@ mod tests {
         let outcome = asked("p99.99=1s");
         assert_eq!((outcome.slo[0].measured, outcome.slo[0].met), (None, false));
         assert_eq!(outcome.verdict(), Verdict::Invalid);
+    }
+
+    #[test]
+    fn connections_that_died_in_the_warm_up_are_no_reason_to_measure_for_longer() {
+        let reasons = |failed: Vec<Failure>| {
+            let outcome = judged(|outcome| (outcome.sent, outcome.failed) = (0, failed));
+            outcome.invalid.iter().filter(|reason| reason.contains("longer")).count()
+        };
+        assert_eq!(reasons(vec![Failure { reason: "reset".into(), count: 8 }]), 0);
+        assert_eq!(reasons(Vec::new()), 1);
+    }
+
+    #[test]
+    fn losing_datagrams_is_a_failure_beyond_what_may_be_lost() {
+        let lossy = |max_loss, datagrams| {
+            judged(|outcome| {
+                outcome.settings.max_loss = max_loss;
+                outcome.datagrams = Some(datagrams);
+            })
+            .verdict()
+        };
+        let none = Datagrams::default();
+        let some = Datagrams { lost: 6, late: 4, ..none };
+        assert_eq!(lossy(0.0, none), Verdict::Good);
+        assert_eq!(lossy(0.0, some), Verdict::Failed);
+        assert_eq!(lossy(0.000_9, some), Verdict::Failed);
+        assert_eq!(lossy(0.001, some), Verdict::Good, "10 of 10,000");
+        assert_eq!(lossy(0.0, Datagrams { reordered: 5, ..none }), Verdict::Good);
+        assert_eq!(lossy(1.0, Datagrams { duplicated: 1, ..none }), Verdict::Failed);
     }
 
     #[test]

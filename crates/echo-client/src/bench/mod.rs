@@ -28,8 +28,8 @@ pub(crate) use command::bench;
 pub(crate) use judge::Invalid;
 pub use latency::{Counts, DIGITS, MAX_LATENCY, MIN_BEYOND, histogram, percentile};
 pub use outcome::{
-    Damage, Failure, Interval, MAX_INTERVALS, MAX_STALLS, MAX_TOLD, Outcome, Probe, SloResult,
-    Stall, Throughput, Unanswered, Verdict,
+    Damage, Datagrams, Failure, Interval, MAX_INTERVALS, MAX_STALLS, MAX_TOLD, Outcome, Probe,
+    SloResult, Stall, Throughput, Unanswered, Verdict,
 };
 pub use run::{Progress, run};
 pub use settings::{Arrival, Instance, Mode, Settings, Slo, Statistic};

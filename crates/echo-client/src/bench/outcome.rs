@@ -8,6 +8,8 @@
 //!          due = sent + unsent         sent = received + corrupt + unanswered
 //! ```
 //!
+//! Of datagrams, `sent` are also those that were lost or late.
+//!
 //! A message belongs to the measured part when it was due there: by its intended time in an open
 //! loop, by its sending in a closed one. Latencies are in nanoseconds.
 
@@ -45,6 +47,8 @@ pub struct Outcome {
     /// Messages that their connection could not take when they were due, so that they waited; open
     /// loop only.
     pub held: u64,
+    /// What became of datagrams that came back otherwise than once and in time; none for streams.
+    pub datagrams: Option<Datagrams>,
     /// Damage that was seen, at any time of the run.
     pub damage: Damage,
     /// Connections that were opened.
@@ -102,6 +106,7 @@ impl Outcome {
             unanswered: Unanswered::default(),
             unsent: 0,
             held: 0,
+            datagrams: None,
             damage: Damage::default(),
             connections: 0,
             failed: Vec::new(),
@@ -124,13 +129,17 @@ impl Outcome {
         self.invalid.is_empty()
     }
 
-    /// Whether every byte came back right and no connection failed.
+    /// Whether every byte came back right and once, except for datagrams that may be lost, and no
+    /// connection failed.
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.corrupt == 0
             && self.damage.count == 0
             && self.unanswered.count == 0
             && self.failed.is_empty()
+            && self.datagrams.is_none_or(|datagrams| {
+                datagrams.duplicated == 0 && self.loss() <= self.settings.max_loss
+            })
             && self.probe.as_ref().is_none_or(|probe| probe.failed.is_none())
     }
 
@@ -138,6 +147,13 @@ impl Outcome {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.is_intact() && self.slo.iter().all(|slo| slo.met)
+    }
+
+    /// The share of datagrams that were lost or late, 0 to 1.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        let missed = self.datagrams.map_or(0, |datagrams| datagrams.lost + datagrams.late);
+        missed as f64 / self.sent.max(1) as f64
     }
 
     /// What the run comes to. Damage is damage whoever measures; latencies have to be valid first.
@@ -177,6 +193,19 @@ pub struct Unanswered {
     pub count: u64,
     /// How long ago the oldest of them was sent, at the end or when its connection failed.
     pub oldest: Option<Duration>,
+}
+
+/// What happens to datagrams, and to nothing else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Datagrams {
+    /// Sent, and never back.
+    pub lost: u64,
+    /// Back, but not within the time that was waited for them.
+    pub late: u64,
+    /// Datagrams that came once more than they were sent.
+    pub duplicated: u64,
+    /// Back in time, but after one that was sent later. UDP promises no order, so that is no fault.
+    pub reordered: u64,
 }
 
 /// What came back while measuring.
@@ -236,7 +265,8 @@ pub struct Interval {
     pub received: u64,
     /// Bytes that came back in it.
     pub bytes: u64,
-    /// Messages that came back in it damaged, and connections that failed in it.
+    /// Messages that came back in it damaged or once more, or did not come in time, and connections
+    /// that failed in it.
     pub errors: u64,
     /// Service times of the messages that came back in it.
     pub service: Counts,

@@ -25,6 +25,8 @@ pub(super) struct Plan {
     until: AtomicU64,
     /// How long what is missing is waited for after that.
     drain: AtomicU64,
+    /// How long a datagram is waited for.
+    wait: u64,
     /// Length of an interval of the timeline.
     pub(super) interval: u64,
 }
@@ -42,7 +44,12 @@ impl Plan {
             connections: settings.connections,
             from,
             until: AtomicU64::new(from.saturating_add(duration)),
-            drain: AtomicU64::new(nanos(settings.timeout)),
+            // Every datagram has come or is missed by then.
+            drain: AtomicU64::new(nanos(match settings.is_datagrams() {
+                true => settings.wait,
+                false => settings.timeout,
+            })),
+            wait: nanos(settings.wait),
             interval: seconds.div_ceil(u64::from(MAX_INTERVALS)).max(1) * SECOND,
         }
     }
@@ -66,6 +73,11 @@ impl Plan {
     /// Whether a message that was due at `at` is measured.
     pub(super) fn measures(&self, at: u64) -> bool {
         at >= self.from
+    }
+
+    /// Whether a datagram that was sent at `at` is too late at `now`.
+    pub(super) fn is_late(&self, at: u64, now: u64) -> bool {
+        now.saturating_sub(at) >= self.wait
     }
 
     /// Which interval of the timeline a moment belongs to.

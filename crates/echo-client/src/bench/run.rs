@@ -4,7 +4,7 @@ use std::{
     iter,
     sync::{
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread,
     time::{Duration, Instant, SystemTime},
@@ -13,12 +13,15 @@ use std::{
 use anyhow::Context;
 
 use super::{
-    Counts, Damage, Failure, Instance, Interval, Outcome, Settings, Throughput, Unanswered,
+    Counts, Damage, Datagrams, Failure, Instance, Interval, Outcome, Settings, Throughput,
+    Unanswered,
     clock::Clock,
     connect::connect,
+    flow::{DatagramFlow, Flow, StreamFlow},
     judge::judge,
     plan::Plan,
     probe, stall,
+    stream::Stream,
     tally::{Tally, count_reason},
     worker::{Finished, Report, Worker},
 };
@@ -42,7 +45,7 @@ pub struct Progress {
     pub messages_per_s: Option<f64>,
     /// Of the last interval's latency, if it had enough messages.
     pub p99: Option<Duration>,
-    /// Damaged messages and failed connections so far.
+    /// Damaged, missed and duplicated messages and failed connections so far.
     pub errors: u64,
 }
 
@@ -82,11 +85,9 @@ pub fn run(
         for (worker, share) in shares.into_iter().enumerate() {
             let reports = reports.clone();
             let plan = &plan;
-            let carry = move || match Worker::new(plan, clock, share, reports.clone()) {
-                Ok(carrying) => carrying.run(worker),
-                Err(error) => {
-                    let _ = reports.send(Report::Finished(Finished::never_begun(worker, error)));
-                }
+            let carry = move || match settings.is_datagrams() {
+                true => carry::<DatagramFlow<_>>(plan, clock, share, reports, worker),
+                false => carry::<StreamFlow<_>>(plan, clock, share, reports, worker),
             };
             let starting = thread::Builder::new().name(format!("load-{worker}"));
             starting.spawn_scoped(scope, carry).inspect_err(|_| plan.end(0)).context(NO_THREAD)?;
@@ -128,6 +129,12 @@ pub fn run(
         unanswered: Unanswered { count: total.unanswered, oldest: total.oldest() },
         unsent: total.unsent,
         held: total.held,
+        datagrams: settings.is_datagrams().then(|| Datagrams {
+            lost: total.missed.saturating_sub(total.late),
+            late: total.late,
+            duplicated: total.duplicated,
+            reordered: total.reordered,
+        }),
         damage: Damage { count: total.damages, first: total.first_damages },
         connections,
         failed,
@@ -154,6 +161,22 @@ pub fn run(
         ));
     }
     Ok(outcome)
+}
+
+/// One thread of the load, from its beginning to its report.
+fn carry<F: Flow<Socket = Stream>>(
+    plan: &Plan,
+    clock: Clock,
+    share: Vec<(u32, Stream)>,
+    reports: Sender<Report>,
+    worker: usize,
+) {
+    match Worker::<F>::new(plan, clock, share, reports.clone()) {
+        Ok(carrying) => carrying.run(worker),
+        Err(error) => {
+            let _ = reports.send(Report::Finished(Finished::never_begun(worker, error)));
+        }
+    }
 }
 
 const NO_THREAD: &str = "cannot start a thread";
@@ -233,7 +256,7 @@ impl<'a> Collected<'a> {
         interval.sent += tally.sent;
         interval.received += tally.completed.saturating_sub(tally.corrupt);
         interval.bytes += tally.bytes;
-        interval.errors += tally.corrupt + u64::from(tally.failed());
+        interval.errors += tally.errors();
         interval.service.add(&tally.service);
         if let (Some(response), Some(open)) = (&mut interval.response, &tally.open) {
             response.add(&open.response);
@@ -247,7 +270,7 @@ impl<'a> Collected<'a> {
             elapsed: Duration::from_nanos(clock.now()),
             messages_per_s: last.map(rate),
             p99: last.and_then(Interval::p99),
-            errors: self.total.corrupt + u64::from(self.total.failed()),
+            errors: self.total.errors(),
         }
     }
 }

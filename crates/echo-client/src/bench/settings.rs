@@ -30,6 +30,10 @@ pub struct Settings {
     pub duration: Duration,
     /// Threads that carry the load.
     pub threads: u32,
+    /// How long a datagram is waited for before it counts as lost.
+    pub wait: Duration,
+    /// The share of datagrams that may be lost or late, 0 to 1.
+    pub max_loss: f64,
     /// Whether returned bytes are compared with those sent.
     pub verify: bool,
     /// What latency is asked for.
@@ -46,6 +50,14 @@ pub struct Settings {
     pub connector: Connector,
 }
 
+impl Settings {
+    /// Whether each message is a datagram.
+    #[must_use]
+    pub fn is_datagrams(&self) -> bool {
+        matches!(self.target, Endpoint::Udp { .. })
+    }
+}
+
 impl Default for Settings {
     /// One connection that exchanges 64 bytes in a closed loop with the default target for 10 s.
     fn default() -> Self {
@@ -58,6 +70,8 @@ impl Default for Settings {
             warmup: Duration::from_secs(1),
             duration: Duration::from_secs(10),
             threads: 1,
+            wait: Duration::from_secs(1),
+            max_loss: 0.0,
             verify: true,
             slo: Vec::new(),
             probe: false,

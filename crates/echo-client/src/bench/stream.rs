@@ -8,7 +8,7 @@ use std::{
 use mio::{Interest, Registry, Token, event::Source, unix::SourceFd};
 use socket2::Socket;
 
-/// A stream socket of any kind.
+/// A connected socket of any kind.
 pub(super) struct Stream(Socket);
 
 impl TryFrom<Socket> for Stream {

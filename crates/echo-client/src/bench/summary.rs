@@ -42,6 +42,7 @@ pub(crate) struct Summary {
     pub(crate) oldest_unanswered_ns: Option<u64>,
     pub(crate) unsent: u64,
     pub(crate) held: u64,
+    pub(crate) datagrams: Option<Datagrams>,
     pub(crate) damage: Damage,
     pub(crate) connections: u32,
     pub(crate) failed: Vec<Failure>,
@@ -66,12 +67,25 @@ pub(crate) struct Asked {
     pub(crate) warmup_ns: u64,
     pub(crate) duration_ns: u64,
     pub(crate) threads: u32,
+    pub(crate) wait_ns: Option<u64>,
+    pub(crate) max_loss: Option<f64>,
     pub(crate) verify: bool,
     pub(crate) probe: bool,
     pub(crate) timeout_ns: u64,
     pub(crate) connect_timeout_ns: u64,
     pub(crate) start_at_unix_ns: Option<u64>,
     pub(crate) instance: Option<String>,
+}
+
+/// What happens to datagrams only.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Datagrams {
+    pub(crate) lost: u64,
+    pub(crate) late: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) reordered: u64,
+    /// The share that is lost or late.
+    pub(crate) loss: f64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -192,6 +206,13 @@ impl From<&Outcome> for Summary {
             oldest_unanswered_ns: outcome.unanswered.oldest.map(nanos),
             unsent: outcome.unsent,
             held: outcome.held,
+            datagrams: outcome.datagrams.map(|datagrams| Datagrams {
+                lost: datagrams.lost,
+                late: datagrams.late,
+                duplicated: datagrams.duplicated,
+                reordered: datagrams.reordered,
+                loss: outcome.loss(),
+            }),
             damage: Damage { count: outcome.damage.count, first: outcome.damage.first.clone() },
             connections: outcome.connections,
             failed: outcome
@@ -257,6 +278,8 @@ impl From<&Settings> for Asked {
             warmup_ns: nanos(settings.warmup),
             duration_ns: nanos(settings.duration),
             threads: settings.threads,
+            wait_ns: settings.is_datagrams().then(|| nanos(settings.wait)),
+            max_loss: settings.is_datagrams().then_some(settings.max_loss),
             verify: settings.verify,
             probe: settings.probe,
             timeout_ns: nanos(settings.timeout),
@@ -275,6 +298,9 @@ impl Summary {
             && self.damage.count == 0
             && self.unanswered == 0
             && self.failed.is_empty()
+            && self.datagrams.is_none_or(|datagrams| {
+                datagrams.duplicated == 0 && datagrams.loss <= self.settings.max_loss.unwrap_or(0.0)
+            })
             && !probe_failed;
         match self.valid {
             _ if !is_intact => Verdict::Failed,

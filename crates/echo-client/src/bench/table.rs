@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use hdrhistogram::Histogram;
 
-use super::{Mode, Outcome, SloResult, Verdict, judge::mean, percentile};
+use super::{Datagrams, Mode, Outcome, SloResult, Verdict, judge::mean, percentile};
 
 /// The percentiles of the table.
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
@@ -131,6 +131,15 @@ fn counts(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     if let Some(age) = unanswered.oldest {
         write!(f, " (the oldest for {age:.3?})")?;
     }
+    if let Some(Datagrams { lost, late, duplicated, reordered }) = outcome.datagrams {
+        let percent = outcome.loss() * 100.0;
+        write!(
+            f,
+            ", {lost} lost, {late} late ({percent:.3} % not back within {:?})",
+            outcome.settings.wait
+        )?;
+        write!(f, ", {duplicated} duplicated, {reordered} reordered")?;
+    }
     if outcome.response.is_some() {
         write!(f, ", {unsent} unsent, {} held up by their connection", outcome.held)?;
     }
@@ -175,6 +184,9 @@ fn verdict(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
         writeln!(f, "invalid: {reason}")?;
     }
     match outcome.verdict() {
+        Verdict::Good if outcome.loss() > 0.0 => {
+            writeln!(f, "good: no more was lost or late than --max-loss allows")
+        }
         Verdict::Good if outcome.settings.verify => writeln!(f, "good: every byte came back"),
         Verdict::Good => writeln!(f, "good: everything came back, unverified"),
         Verdict::Failed => writeln!(f, "FAILED"),

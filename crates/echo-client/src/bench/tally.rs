@@ -20,6 +20,13 @@ pub(super) struct Tally {
     /// Age of the oldest of them, in nanoseconds.
     pub(super) oldest: u64,
     pub(super) unsent: u64,
+    /// Datagrams that did not come back in time, and those of them that came after all.
+    pub(super) missed: u64,
+    pub(super) late: u64,
+    /// Datagrams that came once more.
+    pub(super) duplicated: u64,
+    /// Datagrams that came back after one that was sent later.
+    pub(super) reordered: u64,
     /// Whole messages and all bytes that came back while measuring, whenever they were sent.
     pub(super) messages: u64,
     pub(super) bytes: u64,
@@ -55,6 +62,10 @@ impl Tally {
             unanswered: 0,
             oldest: 0,
             unsent: 0,
+            missed: 0,
+            late: 0,
+            duplicated: 0,
+            reordered: 0,
             messages: 0,
             bytes: 0,
             came: 0,
@@ -80,6 +91,11 @@ impl Tally {
         self.failures.iter().map(|failure| failure.count).sum()
     }
 
+    /// Everything that went wrong.
+    pub(super) fn errors(&self) -> u64 {
+        self.corrupt + self.missed + self.duplicated + u64::from(self.failed())
+    }
+
     /// Takes in what another thread or another interval has counted.
     pub(super) fn add(&mut self, other: &Self) {
         self.sent += other.sent;
@@ -89,6 +105,10 @@ impl Tally {
         self.unanswered += other.unanswered;
         self.oldest = self.oldest.max(other.oldest);
         self.unsent += other.unsent;
+        self.missed += other.missed;
+        self.late += other.late;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
         self.messages += other.messages;
         self.bytes += other.bytes;
         self.damage(other.damages, other.first_damages.iter().cloned());

@@ -8,11 +8,7 @@
 //!   what is due by the clock ──▶ send it (open) ────────────────+
 //! ```
 
-use std::{
-    io::{self, Read, Write},
-    sync::mpsc::Sender,
-    time::Duration,
-};
+use std::{io, sync::mpsc::Sender, time::Duration};
 
 use mio::{Events, Interest, Token, event::Source};
 
@@ -37,9 +33,6 @@ const DRAIN_TICK: u64 = 2_000_000;
 
 /// Connections that may send because the clock says so before others are read from again.
 const SENDS: usize = 32;
-
-/// How long a connection stands before bytes that are missing in the middle count as lost.
-const SETTLE: u64 = 500_000_000;
 
 /// What a thread tells.
 pub(super) enum Report {
@@ -70,8 +63,8 @@ impl Finished {
 }
 
 /// One thread of the load.
-pub(super) struct Worker<'a, S> {
-    load: Load<'a, S>,
+pub(super) struct Worker<'a, F> {
+    load: Load<'a, F>,
     waiter: Waiter,
     events: Events,
     /// Connections that have more to read or write than their turn took, each once.
@@ -89,11 +82,11 @@ pub(super) struct Worker<'a, S> {
 }
 
 /// The connections, and what a turn of one needs.
-struct Load<'a, S> {
+struct Load<'a, F> {
     plan: &'a Plan,
     clock: Clock,
     until: u64,
-    flows: Vec<Option<Flow<S>>>,
+    flows: Vec<Option<Carried<F>>>,
     alive: usize,
     schedule: Schedule,
     /// The load has ended: nothing is due any more.
@@ -103,21 +96,41 @@ struct Load<'a, S> {
     tally: Box<Tally>,
 }
 
-impl<'a, S: Source + Read + Write> Worker<'a, S> {
+/// A connection, and where its thread has it.
+struct Carried<F> {
+    flow: F,
+    /// Its next message has a place in the schedule.
+    scheduled: bool,
+    /// It is among those that get another turn.
+    queued: bool,
+}
+
+impl<F> Carried<F> {
+    /// Puts it, the connection with this index, among those that get another turn.
+    fn queue(&mut self, left: Left, index: usize, again: &mut Vec<usize>) {
+        if left == Left::More && !self.queued {
+            self.queued = true;
+            again.push(index);
+        }
+    }
+}
+
+impl<'a, F: Flow<Socket: Source>> Worker<'a, F> {
     /// A worker with these connections, which have their numbers in the whole load.
     pub(super) fn new(
         plan: &'a Plan,
         clock: Clock,
-        streams: Vec<(u32, S)>,
+        sockets: Vec<(u32, F::Socket)>,
         reports: Sender<Report>,
     ) -> io::Result<Self> {
         let (waiter, events) = Waiter::new()?;
-        let mut flows = Vec::with_capacity(streams.len());
-        for (number, mut stream) in streams {
+        let mut flows = Vec::with_capacity(sockets.len());
+        for (number, mut socket) in sockets {
             // Told once each time that the socket has something or takes something again.
             let interest = Interest::READABLE | Interest::WRITABLE;
-            waiter.registry().register(&mut stream, Token(flows.len()), interest)?;
-            flows.push(Some(Flow::new(stream, number, plan)));
+            waiter.registry().register(&mut socket, Token(flows.len()), interest)?;
+            let flow = F::new(socket, number, plan);
+            flows.push(Some(Carried { flow, scheduled: false, queued: false }));
         }
         let load = Load {
             plan,
@@ -217,7 +230,7 @@ impl<'a, S: Source + Read + Write> Worker<'a, S> {
         let stood = match self.usual {
             Some(usual) if now >= from && now < until => {
                 let flows = load.flows.iter().flatten();
-                self.stalls.look(now, usual, flows.map(Flow::progress))
+                self.stalls.look(now, usual, flows.map(|carried| carried.flow.progress()))
             }
             _ => self.stalls.end(until),
         };
@@ -229,7 +242,8 @@ impl<'a, S: Source + Read + Write> Worker<'a, S> {
         let soon = now + if now < until { TICK } else { DRAIN_TICK };
         let edges = [from, until, boundary, give_up, soon];
         self.next_tick = edges.into_iter().filter(|edge| *edge > now).min().unwrap_or(give_up);
-        let waits = || load.flows.iter().flatten().any(|flow| flow.progress().waits.is_some());
+        let waits =
+            || load.flows.iter().flatten().any(|carried| carried.flow.progress().waits.is_some());
         load.alive > 0 && (now < until || now < give_up && waits())
     }
 
@@ -258,14 +272,14 @@ impl CpuTime {
     }
 }
 
-impl<S: Source + Read + Write> Load<'_, S> {
+impl<F: Flow> Load<'_, F> {
     /// Starts every connection.
     fn start(&mut self, again: &mut Vec<usize>) {
         for index in 0..self.flows.len() {
-            let Some(flow) = &mut self.flows[index] else { continue };
-            match flow.next_due(self.plan) {
+            let Some(carried) = &mut self.flows[index] else { continue };
+            match carried.flow.next_due(self.plan) {
                 Some(due) => {
-                    flow.scheduled = true;
+                    carried.scheduled = true;
                     self.schedule.push(due, index);
                 }
                 None => self.event(index, true, again),
@@ -276,14 +290,15 @@ impl<S: Source + Read + Write> Load<'_, S> {
     /// Lets a connection receive and send after its socket has said something.
     fn event(&mut self, index: usize, writable: bool, again: &mut Vec<usize>) {
         let (flows, _, mut turn) = self.turn();
-        let Some(Some(flow)) = flows.get_mut(index) else { return };
-        flow.queued = false;
+        let Some(Some(carried)) = flows.get_mut(index) else { return };
+        carried.queued = false;
+        let (flow, scheduled) = (&mut carried.flow, carried.scheduled);
         let exchanged = flow.receive(&mut turn).and_then(|(received, came)| {
             let now = came.unwrap_or_else(|| turn.clock.now());
             if writable {
                 flow.unblock(now);
             }
-            if flow.scheduled && !flow.is_unfinished(turn.plan) {
+            if scheduled && !flow.is_unfinished(turn.plan) {
                 return Ok(received);
             }
             let sent = flow.send(&mut turn, now)?;
@@ -291,7 +306,7 @@ impl<S: Source + Read + Write> Load<'_, S> {
         });
         match exchanged {
             Ok(left) => {
-                flow.queue(left, index, again);
+                carried.queue(left, index, again);
                 self.put_in_schedule(index);
             }
             Err(error) => self.fail(index, &error),
@@ -305,13 +320,13 @@ impl<S: Source + Read + Write> Load<'_, S> {
             let mut failed = None;
             let (flows, schedule, mut turn) = self.turn();
             let turned = schedule.turn(now, |index| {
-                let flow = flows.get_mut(index)?.as_mut()?;
-                match flow.send(&mut turn, now) {
-                    Ok(left) => flow.queue(left, index, again),
+                let carried = flows.get_mut(index)?.as_mut()?;
+                match carried.flow.send(&mut turn, now) {
+                    Ok(left) => carried.queue(left, index, again),
                     Err(error) => failed = Some((index, error)),
                 }
-                let next = flow.next_due(turn.plan).filter(|due| *due < turn.until);
-                flow.scheduled = next.is_some();
+                let next = carried.flow.next_due(turn.plan).filter(|due| *due < turn.until);
+                carried.scheduled = next.is_some();
                 next
             });
             if let Some((index, error)) = failed {
@@ -327,12 +342,12 @@ impl<S: Source + Read + Write> Load<'_, S> {
     fn put_in_schedule(&mut self, index: usize) {
         let is_over = self.is_over;
         let (flows, schedule, turn) = self.turn();
-        let Some(Some(flow)) = flows.get_mut(index) else { return };
-        if flow.scheduled || is_over {
+        let Some(Some(carried)) = flows.get_mut(index) else { return };
+        if carried.scheduled || is_over {
             return;
         }
-        if let Some(due) = flow.next_due(turn.plan).filter(|due| *due < turn.until) {
-            flow.scheduled = true;
+        if let Some(due) = carried.flow.next_due(turn.plan).filter(|due| *due < turn.until) {
+            carried.scheduled = true;
             schedule.push(due, index);
         }
     }
@@ -341,9 +356,8 @@ impl<S: Source + Read + Write> Load<'_, S> {
     fn settle_standing(&mut self, now: u64, again: &mut Vec<usize>) {
         for index in 0..self.flows.len() {
             let (flows, _, mut turn) = self.turn();
-            let Some(Some(flow)) = flows.get_mut(index) else { continue };
-            let stands = |since| now.saturating_sub(since) >= SETTLE;
-            if flow.progress().waits.is_some_and(stands) && flow.settle(&mut turn, now) {
+            let Some(Some(Carried { flow, .. })) = flows.get_mut(index) else { continue };
+            if flow.is_overdue(turn.plan, now) && flow.settle(&mut turn, now) {
                 self.event(index, false, again);
             }
         }
@@ -354,7 +368,9 @@ impl<S: Source + Read + Write> Load<'_, S> {
     fn fail(&mut self, index: usize, error: &io::Error) {
         let now = self.clock.now();
         let (flows, _, mut turn) = self.turn();
-        let Some(mut flow) = flows.get_mut(index).and_then(Option::take) else { return };
+        let Some(Carried { mut flow, .. }) = flows.get_mut(index).and_then(Option::take) else {
+            return;
+        };
         // One that is closed when everything is back has done its work.
         if now < turn.until || flow.progress().waits.is_some() {
             count_reason(&mut turn.tally.failures, &reason(error), 1);
@@ -366,13 +382,13 @@ impl<S: Source + Read + Write> Load<'_, S> {
     /// Counts what is missing on the connections that are left.
     fn give_up_all(&mut self, now: u64) {
         let (flows, _, mut turn) = self.turn();
-        for flow in flows.iter_mut().flatten() {
+        for Carried { flow, .. } in flows.iter_mut().flatten() {
             flow.give_up(&mut turn, now);
         }
     }
 
     /// The connections, when they are due, and what a turn of one of them needs.
-    fn turn(&mut self) -> (&mut [Option<Flow<S>>], &mut Schedule, Turn<'_>) {
+    fn turn(&mut self) -> (&mut [Option<Carried<F>>], &mut Schedule, Turn<'_>) {
         let Self { plan, clock, until, flows, schedule, output, input, tally, .. } = self;
         let turn = Turn { plan, until: *until, clock: *clock, output, input, tally };
         (flows, schedule, turn)
@@ -383,6 +399,8 @@ impl<S: Source + Read + Write> Load<'_, S> {
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "the peer closed the connection".to_owned(),
+        // Only datagrams learn that late: from an ICMP message.
+        io::ErrorKind::ConnectionRefused => "nobody listens there (port unreachable)".to_owned(),
         io::ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
         _ => error.to_string(),
     }

@@ -77,6 +77,7 @@ pub(crate) fn outcome(script: Script) -> (Outcome, Vec<u64>) {
         unanswered: Unanswered::default(),
         unsent: 0,
         held: 0,
+        datagrams: None,
         damage: Damage::default(),
         connections: 50,
         failed: Vec::new(),

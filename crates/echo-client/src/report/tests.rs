@@ -354,6 +354,7 @@ fn every_field_of_the_json_is_documented_and_no_other() {
     run.failed = vec![crate::bench::Failure { reason: "a reason".to_owned(), count: 1 }];
     run.probe =
         Some(crate::bench::Probe { sent: 1, received: 1, rtt: run.service.clone(), failed: None });
+    run.datagrams = Some(crate::bench::Datagrams::default());
     let told = |text: &str| {
         let mut all = BTreeSet::new();
         paths(&serde_json::from_str(text).unwrap(), "", &mut all);

@@ -54,6 +54,17 @@ fn failures(run: &Summary) -> Vec<String> {
         let count = figures::count(run.unanswered);
         failures.push(format!("{count} messages did not come back{oldest}"));
     }
+    if let Some(datagrams) = run.datagrams {
+        let missed = figures::count(datagrams.lost + datagrams.late);
+        if datagrams.loss > run.settings.max_loss.unwrap_or(0.0) {
+            let percent = datagrams.loss * 100.0;
+            failures.push(format!("{missed} datagrams were lost or late, {percent:.3} %"));
+        }
+        if datagrams.duplicated > 0 {
+            let duplicated = figures::count(datagrams.duplicated);
+            failures.push(format!("{duplicated} datagrams came once more"));
+        }
+    }
     for failure in &run.failed {
         failures.push(format!("{} connections: {}", failure.count, failure.reason));
     }

@@ -1,4 +1,4 @@
-//! One connection of the load.
+//! A stream of the load: messages follow each other without a mark.
 //!
 //! ```text
 //! stream of bytes   | message 0 | message 1 | message 2 | message 3 | ...
@@ -16,23 +16,24 @@ use std::{
     ops::Range,
 };
 
-use super::{clock::Clock, pace::Arrivals, plan::Plan, stall::Progress, tally::Tally};
+use super::{
+    super::{plan::Plan, stall::Progress},
+    Flow, Left, Pacer, SEED, Sent, Turn,
+};
 use crate::pattern::{Checker, Damage, Pattern};
 
 /// Writes, or reads, that one connection gets before it is the turn of others.
-pub(super) const TURN: usize = 4;
+const TURN: usize = 4;
 
-/// One connection of the load.
-pub(super) struct Flow<S> {
-    pub(super) stream: S,
-    /// Its next message has a place in the schedule.
-    pub(super) scheduled: bool,
-    /// It is among those that get another turn.
-    pub(super) queued: bool,
+/// How long a stream stands before bytes that are missing in the middle count as lost, in nanoseconds.
+const SETTLE: u64 = 500_000_000;
+
+/// One stream of the load.
+pub(in super::super) struct StreamFlow<S> {
+    stream: S,
     pattern: Pattern,
     checker: Option<Checker>,
-    /// When its messages are due, in an open loop.
-    arrivals: Option<Arrivals>,
+    pacer: Pacer,
     /// Messages begun and not back yet, oldest first; at most the plan's depth.
     in_flight: VecDeque<Sent>,
     /// Messages back.
@@ -42,10 +43,6 @@ pub(super) struct Flow<S> {
     /// Bytes.
     written: u64,
     received: u64,
-    /// The socket takes no more for now.
-    blocked: bool,
-    /// Since when the next message could have been sent.
-    able_since: u64,
     /// When something last came back, and since when more is due.
     came: u64,
     waits_since: u64,
@@ -56,52 +53,21 @@ pub(super) struct Flow<S> {
     counted: u64,
 }
 
-/// A message in flight.
-#[derive(Debug, Clone, Copy)]
-struct Sent {
-    /// When it was due.
-    due: u64,
-    at: u64,
-}
+impl<S: Read + Write> Flow for StreamFlow<S> {
+    type Socket = S;
 
-/// What is at hand for a turn of a flow.
-pub(super) struct Turn<'a> {
-    pub(super) plan: &'a Plan,
-    /// When sending ends.
-    pub(super) until: u64,
-    pub(super) clock: Clock,
-    /// For what is written and read, as much of it as is wanted at once.
-    pub(super) output: &'a mut [u8],
-    pub(super) input: &'a mut [u8],
-    pub(super) tally: &'a mut Tally,
-}
-
-/// Whether a turn has left something to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
-    /// Until the socket, or the time, says so.
-    Nothing,
-    /// The socket may have, or take, more.
-    More,
-}
-
-impl<S: Read + Write> Flow<S> {
-    pub(super) fn new(stream: S, number: u32, plan: &Plan) -> Self {
+    fn new(stream: S, number: u32, plan: &Plan) -> Self {
         let pattern = Pattern::new(SEED, number);
         Self {
             stream,
-            scheduled: false,
-            queued: false,
             pattern,
             checker: plan.verify.then(|| Checker::new(pattern)),
-            arrivals: plan.arrivals(number),
+            pacer: Pacer::new(plan, number),
             in_flight: VecDeque::new(),
             done: 0,
             boundary: plan.size,
             written: 0,
             received: 0,
-            blocked: false,
-            able_since: 0,
             came: 0,
             waits_since: 0,
             measured: 0..0,
@@ -110,33 +76,28 @@ impl<S: Read + Write> Flow<S> {
         }
     }
 
-    /// When its next message is due; none when it could not be sent then.
-    pub(super) fn next_due(&self, plan: &Plan) -> Option<u64> {
-        let arrivals = self.arrivals.as_ref().filter(|_| self.is_able(plan))?;
-        Some(arrivals.next())
+    fn next_due(&self, plan: &Plan) -> Option<u64> {
+        self.pacer.next_due().filter(|_| self.in_flight.len() < plan.depth)
     }
 
-    /// The socket takes more again.
-    pub(super) fn unblock(&mut self, now: u64) {
-        if self.blocked {
-            self.blocked = false;
-            self.able_since = now;
-        }
+    fn unblock(&mut self, now: u64) {
+        self.pacer.unblock(now);
     }
 
-    /// Sends what may be sent at `now`, which has just been.
-    pub(super) fn send(&mut self, turn: &mut Turn<'_>, now: u64) -> io::Result<Left> {
+    fn send(&mut self, turn: &mut Turn<'_>, now: u64) -> io::Result<Left> {
         let size = turn.plan.size;
         let mut at = now;
         for _ in 0..TURN {
-            if self.blocked {
+            if self.pacer.blocked {
                 return Ok(Left::Nothing);
             }
             let room = turn.output.len();
             let unfinished = (self.started() * size).saturating_sub(self.written);
             // As many as begin within the buffer.
             let most = (room as u64).saturating_sub(unfinished).div_ceil(size);
-            let wanted = unfinished.saturating_add(self.ready(turn, at, most).saturating_mul(size));
+            let most = most.min((turn.plan.depth - self.in_flight.len()) as u64);
+            let ready = self.pacer.ready(turn.until, at, most);
+            let wanted = unfinished.saturating_add(ready.saturating_mul(size));
             let len = usize::try_from(wanted).map_or(room, |wanted| wanted.min(room));
             if len == 0 {
                 return Ok(Left::Nothing);
@@ -151,14 +112,13 @@ impl<S: Read + Write> Flow<S> {
             self.written += written as u64;
             self.begin(turn, at);
             // A socket that takes less than it is given is full.
-            self.blocked = written < len;
+            self.pacer.blocked = written < len;
             at = turn.clock.now();
         }
         Ok(Left::More)
     }
 
-    /// Receives what is there. With it comes the time at which it came.
-    pub(super) fn receive(&mut self, turn: &mut Turn<'_>) -> io::Result<(Left, Option<u64>)> {
+    fn receive(&mut self, turn: &mut Turn<'_>) -> io::Result<(Left, Option<u64>)> {
         let mut came = None;
         for _ in 0..TURN {
             let len = match self.stream.read(turn.input) {
@@ -180,28 +140,21 @@ impl<S: Read + Write> Flow<S> {
         Ok((Left::More, came))
     }
 
-    /// When something last came, and whether more is due.
-    pub(super) fn progress(&self) -> Progress {
+    fn progress(&self) -> Progress {
         let waits = (!self.in_flight.is_empty()).then_some(self.waits_since);
         Progress { came: self.came, waits }
     }
 
-    /// Puts it, the connection with this index, among those that get another turn.
-    pub(super) fn queue(&mut self, left: Left, index: usize, again: &mut Vec<usize>) {
-        if left == Left::More && !self.queued {
-            self.queued = true;
-            again.push(index);
-        }
-    }
-
-    /// Whether a message is written in part.
-    pub(super) fn is_unfinished(&self, plan: &Plan) -> bool {
+    fn is_unfinished(&self, plan: &Plan) -> bool {
         self.written < self.started() * plan.size
     }
 
-    /// Judges what has come so far as if nothing of it were still to come: what is missing in the
-    /// middle is lost, and the messages around it are back. True when that has changed anything.
-    pub(super) fn settle(&mut self, turn: &mut Turn<'_>, at: u64) -> bool {
+    fn is_overdue(&self, _: &Plan, now: u64) -> bool {
+        !self.in_flight.is_empty() && now.saturating_sub(self.waits_since) >= SETTLE
+    }
+
+    /// What is missing in the middle is lost, and the messages around it are back.
+    fn settle(&mut self, turn: &mut Turn<'_>, at: u64) -> bool {
         let Some(checker) = &mut self.checker else { return false };
         let damages = checker.settle().to_vec();
         let back = checker.complete_to();
@@ -210,43 +163,19 @@ impl<S: Read + Write> Flow<S> {
         !damages.is_empty()
     }
 
-    /// Counts what has not come back, or was never sent, when the connection is over at `at`.
-    pub(super) fn give_up(&mut self, turn: &mut Turn<'_>, at: u64) {
+    fn give_up(&mut self, turn: &mut Turn<'_>, at: u64) {
         self.settle(turn, at);
-        for sent in self.in_flight.drain(..).filter(|sent| turn.plan.measures(sent.due)) {
-            turn.tally.unanswered += 1;
-            turn.tally.oldest = turn.tally.oldest.max(at.saturating_sub(sent.at));
+        for sent in self.in_flight.drain(..) {
+            turn.never_came(sent, at);
         }
-        if let Some(arrivals) = self.arrivals.take() {
-            turn.tally.unsent += arrivals.count(turn.plan.from, turn.until.min(at));
-        }
+        self.pacer.give_up(turn, at);
     }
+}
 
+impl<S> StreamFlow<S> {
     /// Messages begun.
     fn started(&self) -> u64 {
         self.done + self.in_flight.len() as u64
-    }
-
-    /// Whether a message that is due could be sent.
-    fn is_able(&self, plan: &Plan) -> bool {
-        !self.blocked && self.in_flight.len() < plan.depth
-    }
-
-    /// How many messages may begin at `at`, up to `most`.
-    fn ready(&self, turn: &Turn<'_>, at: u64, most: u64) -> u64 {
-        if at >= turn.until {
-            return 0;
-        }
-        let most = most.min((turn.plan.depth - self.in_flight.len()) as u64);
-        let Some(arrivals) = &self.arrivals else { return most };
-        let mut ahead = arrivals.clone();
-        let due = std::iter::from_fn(|| {
-            let due = ahead.next();
-            ahead.advance();
-            // What is due at the end is not due any more.
-            (due <= at && due < turn.until).then_some(due)
-        });
-        due.take(usize::try_from(most).unwrap_or(usize::MAX)).count() as u64
     }
 
     /// Notes the messages whose first byte was written at `at`.
@@ -256,40 +185,23 @@ impl<S: Read + Write> Flow<S> {
         }
         let begun = self.written.div_ceil(turn.plan.size);
         for number in self.started()..begun {
-            let due = match &mut self.arrivals {
-                Some(arrivals) => {
-                    let due = arrivals.next();
-                    arrivals.advance();
-                    due
+            let sent = self.pacer.take(at);
+            self.in_flight.push_back(sent);
+            if turn.began(sent, self.pacer.able_since) {
+                if self.measured.is_empty() {
+                    self.measured.start = number;
                 }
-                None => at,
-            };
-            self.in_flight.push_back(Sent { due, at });
-            if !turn.plan.measures(due) {
-                continue;
-            }
-            if self.measured.is_empty() {
-                self.measured.start = number;
-            }
-            self.measured.end = number + 1;
-            turn.tally.sent += 1;
-            if let Some(open) = &mut turn.tally.open {
-                // What its connection could not take is not our lateness.
-                open.lag.saturating_record(at.saturating_sub(due.max(self.able_since)));
-                turn.tally.held += u64::from(self.able_since > due);
+                self.measured.end = number + 1;
             }
         }
     }
 
     /// Checks what was read at `at`, and completes the messages that are back.
     fn take_in(&mut self, turn: &mut Turn<'_>, len: usize, at: u64) {
-        let plan = turn.plan;
         self.received += len as u64;
         self.came = at;
         self.waits_since = at;
-        if at >= plan.from && at < turn.until {
-            turn.tally.bytes += len as u64;
-        }
+        turn.received(len, at);
         let back = match &mut self.checker {
             None => self.received,
             Some(checker) => {
@@ -306,32 +218,19 @@ impl<S: Read + Write> Flow<S> {
 
     /// Takes the messages of which every byte is back, up to offset `back`, out of flight.
     fn complete(&mut self, turn: &mut Turn<'_>, back: u64, at: u64) {
-        let Turn { plan, until, tally, .. } = turn;
-        let was_full = self.in_flight.len() == plan.depth;
+        let was_full = self.in_flight.len() == turn.plan.depth;
         let before = self.done;
         while self.boundary <= back {
             let Some(sent) = self.in_flight.pop_front() else { break };
-            tally.took += at.saturating_sub(sent.at);
-            tally.came += 1;
-            if at >= plan.from && at < *until {
-                tally.messages += 1;
-            }
-            if plan.measures(sent.due) {
-                tally.completed += 1;
-                tally.service.saturating_record(at.saturating_sub(sent.at));
-                if let Some(open) = &mut tally.open {
-                    open.response.saturating_record(at.saturating_sub(sent.due));
-                }
-                if self.damaged.contains(&self.done) {
-                    tally.corrupt += 1;
-                    self.counted = self.done + 1;
-                }
+            if turn.came_back(sent, at) && self.damaged.contains(&self.done) {
+                turn.tally.corrupt += 1;
+                self.counted = self.done + 1;
             }
             self.done += 1;
-            self.boundary += plan.size;
+            self.boundary += turn.plan.size;
         }
         if was_full && self.done > before {
-            self.able_since = at;
+            self.pacer.able_since = at;
         }
     }
 
@@ -363,9 +262,6 @@ impl<S: Read + Write> Flow<S> {
     }
 }
 
-/// What every load's bytes are made of; instances of one load differ in their connections.
-pub(super) const SEED: u64 = 1;
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
@@ -373,7 +269,7 @@ mod tests {
     use fastrand::Rng;
 
     use super::*;
-    use crate::bench::{Arrival, Mode, Settings};
+    use crate::bench::{Arrival, Mode, Settings, clock::Clock, tally::Tally};
 
     const MS: u64 = 1_000_000;
 
@@ -479,7 +375,7 @@ mod tests {
         }
 
         /// As many turns as it takes to complete so many messages, or all that can be.
-        fn exchange(&mut self, flow: &mut Flow<Echo>, messages: u64) {
+        fn exchange(&mut self, flow: &mut StreamFlow<Echo>, messages: u64) {
             for _ in 0..100_000 {
                 flow.unblock(self.clock.now());
                 let (_, came) = flow.receive(&mut self.turn()).unwrap();
@@ -496,7 +392,7 @@ mod tests {
     fn what_is_sent_comes_back_or_is_unanswered_however_the_socket_cuts_it() {
         for (size, depth, capacity) in [(1, 1, 10), (64, 1, 5), (64, 16, 700), (5000, 3, 333)] {
             let mut bench = Bench::new(size, depth, Mode::Closed);
-            let mut flow = Flow::new(Echo::new(capacity), 3, &bench.plan);
+            let mut flow = StreamFlow::new(Echo::new(capacity), 3, &bench.plan);
             bench.exchange(&mut flow, 200);
             assert!(flow.in_flight.len() <= depth as usize);
             let now = bench.clock.now();
@@ -517,7 +413,7 @@ mod tests {
             // In the middle of message 50, and on its last byte.
             for at in [50 * 64 + 30, 51 * 64 - 1] {
                 let mut bench = Bench::new(64, 4, Mode::Closed);
-                let mut flow = Flow::new(Echo::new(1000), 3, &bench.plan);
+                let mut flow = StreamFlow::new(Echo::new(1000), 3, &bench.plan);
                 flow.stream.faults.push((at, fault));
                 bench.exchange(&mut flow, 50);
                 for _ in 0..3 {
@@ -542,7 +438,7 @@ mod tests {
     #[test]
     fn a_message_damaged_twice_is_one_corrupt_message() {
         let mut bench = Bench::new(64, 4, Mode::Closed);
-        let mut flow = Flow::new(Echo::new(1000), 3, &bench.plan);
+        let mut flow = StreamFlow::new(Echo::new(1000), 3, &bench.plan);
         bench.input.truncate(16); // much is told in one look, else
         let flip: Fault = |byte| vec![byte ^ 1];
         // The second is told only by what follows, when the message is back already.
@@ -561,7 +457,7 @@ mod tests {
     fn messages_that_are_due_wait_for_their_connection_and_keep_their_time() {
         let open = Mode::Open { rate: 1000.0, arrival: Arrival::Even };
         let mut bench = Bench::new(64, 2, open);
-        let mut flow = Flow::new(Echo::new(1000), 0, &bench.plan);
+        let mut flow = StreamFlow::new(Echo::new(1000), 0, &bench.plan);
         flow.stream.is_whole = true;
         bench.clock = Clock::starting(Instant::now() - Duration::from_secs(1));
         bench.until = 100 * MS; // 100 messages, the first at 0
@@ -586,7 +482,7 @@ mod tests {
     fn what_was_sent_before_measuring_began_is_not_counted() {
         let mut bench = Bench::new(64, 4, Mode::Closed);
         bench.plan.from = u64::MAX;
-        let mut flow = Flow::new(Echo::new(1000), 0, &bench.plan);
+        let mut flow = StreamFlow::new(Echo::new(1000), 0, &bench.plan);
         bench.exchange(&mut flow, 1000);
         let now = bench.clock.now();
         flow.give_up(&mut bench.turn(), now);
@@ -612,7 +508,7 @@ mod tests {
             }
         }
         let mut bench = Bench::new(64, 1, Mode::Closed);
-        let mut flow = Flow::new(Closed, 0, &bench.plan);
+        let mut flow = StreamFlow::new(Closed, 0, &bench.plan);
         assert!(flow.receive(&mut bench.turn()).is_err());
     }
 }
