@@ -1,11 +1,6 @@
 //! Who is measured: our server in its variants, the peers, and the bare loops.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
-
-use anyhow::Context;
+use std::path::{Path, PathBuf};
 
 use crate::foreign;
 
@@ -107,7 +102,7 @@ impl Field {
     pub(crate) fn gather(ours: Option<&Path>, added: &[Contender]) -> anyhow::Result<Self> {
         let mut field = Self::default();
         if let Some(program) = ours {
-            field.add_ours(program)?;
+            field.add_ours(program);
         }
         field.present.extend(added.iter().cloned());
         let me = std::env::current_exe()?.to_string_lossy().into_owned();
@@ -132,11 +127,8 @@ impl Field {
         Ok(field)
     }
 
-    /// Our server with each engine, and with spinning, as far as it knows of them.
-    fn add_ours(&mut self, program: &Path) -> anyhow::Result<()> {
-        let help = Command::new(program).arg("--help").stderr(Stdio::null()).output();
-        let help = help.with_context(|| format!("cannot run {}", program.display()))?;
-        let help = String::from_utf8_lossy(&help.stdout);
+    /// Our server with each engine, and with spinning.
+    fn add_ours(&mut self, program: &Path) {
         let base = ["-l", "tcp://127.0.0.1:0", "-q", "--max-connections", "20000"];
         let mut add = |name: &str, flags: &[&str]| {
             let program = PathBuf::from(program).to_string_lossy().into_owned();
@@ -148,22 +140,12 @@ impl Field {
             }
             self.present.push(contender);
         };
-        if !help.contains("--engine") {
-            add("echo-server threads", &[]);
-            for engine in ["epoll", "uring"] {
-                self.absent.push((format!("echo-server {engine}"), "no --engine".into()));
-            }
-            return Ok(());
-        }
-        let workers: &[&str] = if help.contains("--workers") { &["--workers", "1"] } else { &[] };
-        for engine in ["epoll", "uring", "threads"] {
-            let flags = [&["--engine", engine], workers].concat();
+        for engine in ["epoll", "uring"] {
+            let flags = ["--engine", engine, "--workers", "1"];
             add(&format!("echo-server {engine}"), &flags);
-            if help.contains("--spin") && engine != "threads" {
-                let flags = [&flags[..], &["--spin", "100us"]].concat();
-                add(&format!("echo-server {engine}, spinning"), &flags);
-            }
+            let spinning = [&flags[..], &["--spin", "100us"]].concat();
+            add(&format!("echo-server {engine}, spinning"), &spinning);
         }
-        Ok(())
+        add("echo-server threads", &["--engine", "threads"]);
     }
 }
