@@ -23,7 +23,7 @@ const SIZE: usize = 64;
 
 /// What `bench --json ARGS` says, and its exit code.
 #[track_caller]
-fn bench(target: &str, args: &str) -> (i32, Value) {
+pub(crate) fn bench(target: &str, args: &str) -> (i32, Value) {
     let mut command = client_to_nowhere();
     command.args(["bench", target, "--json"]).args(args.split_whitespace());
     let output = command.output().expect("starts");
@@ -34,7 +34,7 @@ fn bench(target: &str, args: &str) -> (i32, Value) {
 }
 
 #[track_caller]
-fn count(json: &Value, path: &str) -> u64 {
+pub(crate) fn count(json: &Value, path: &str) -> u64 {
     json.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("no {path} in {json}"))
 }
 
@@ -48,7 +48,7 @@ fn assert_adds_up(json: &Value) {
 }
 
 /// A server of ours that hands each connection, with its number, to `serve`.
-fn serve(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
+pub(crate) fn serve(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let target = listener.local_addr().expect("bound").to_string();
     let serve: &'static _ = Box::leak(Box::new(serve));
@@ -263,75 +263,6 @@ fn damage_is_counted_and_named() {
     assert!(words.contains(&format!("corrupt at offset {}", 5 * SIZE + 17)), "{words}");
     let (code, json) = bench(&target, "-c 1 -d 400ms --warmup 0s --verify off");
     assert_eq!((code, count(&json, "/corrupt")), (0, 0), "unseen when it is not looked for");
-}
-
-/// What a path does to one chunk of each connection.
-#[derive(Clone, Copy, PartialEq)]
-enum Harm {
-    Corrupt,
-    Lose,
-    Duplicate,
-    Swap,
-    Cross,
-}
-
-/// A path that does that to the `HARMED`th chunk.
-fn harmful_path(harm: Harm) -> String {
-    let elsewhere = Mutex::new((usize::MAX, [0; CHUNK]));
-    serve(move |number, mut stream| {
-        let mut kept = Vec::new();
-        for count in 0.. {
-            let mut chunk = [0; CHUNK];
-            if stream.read_exact(&mut chunk).is_err() {
-                return;
-            }
-            let own = chunk;
-            let mut out = chunk.to_vec();
-            match harm {
-                Harm::Corrupt if count == HARMED => out[number] ^= 1,
-                Harm::Lose if count == HARMED => out.clear(),
-                Harm::Duplicate if count == HARMED => out.extend_from_slice(&chunk),
-                Harm::Swap if count == HARMED => kept = std::mem::take(&mut out),
-                Harm::Swap if count == HARMED + 1 => out.append(&mut kept),
-                Harm::Cross if count >= HARMED && kept.is_empty() => {
-                    let other = *elsewhere.lock().expect("nobody panics with it");
-                    if other.0 != usize::MAX && other.0 != number {
-                        out = other.1.to_vec();
-                        kept = vec![0]; // once
-                    }
-                }
-                _ => {}
-            }
-            *elsewhere.lock().expect("nobody panics with it") = (number, own);
-            if stream.write_all(&out).is_err() {
-                return;
-            }
-        }
-    })
-}
-
-const CHUNK: usize = 1024;
-const HARMED: u64 = 9;
-
-#[test]
-fn what_a_path_does_to_one_chunk_is_named() {
-    const CONNECTIONS: u64 = 10;
-    for (harm, name) in [
-        (Harm::Corrupt, "corrupt"),
-        (Harm::Lose, "lost"),
-        (Harm::Duplicate, "duplicated"),
-        (Harm::Swap, "reordered"),
-        (Harm::Cross, "crossed"),
-    ] {
-        let target = harmful_path(harm);
-        let args = format!("-c {CONNECTIONS} -s {CHUNK} -p 4 -d 2s --warmup 0s");
-        let (code, json) = bench(&target, &args);
-        assert_eq!(code, 1, "{name}: {json}");
-        assert_eq!(count(&json, "/damage/count"), CONNECTIONS, "{name}: {json}");
-        for words in json["damage"]["first"].as_array().unwrap() {
-            assert!(words.as_str().unwrap().contains(name), "{words} instead of {name}");
-        }
-    }
 }
 
 #[test]
