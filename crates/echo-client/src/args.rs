@@ -7,7 +7,8 @@ use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
 use echo_cli::{Color, Verbosity};
 
 use crate::{
-    bench::BenchArgs, ping::PingArgs, report::ReportArgs, send::SendArgs, target::Connector,
+    bench::BenchArgs, check::CheckArgs, ping::PingArgs, report::ReportArgs, send::SendArgs,
+    target::Connector,
 };
 
 /// Tell whether a path returns every byte, and how fast.
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Ping(PingArgs),
     /// Put a load on the path; measure and verify what comes back
     Bench(BenchArgs),
+    /// Tell which promises of TCP and RFC 862 the service, or the path to it, breaks
+    Check(CheckArgs),
     /// Merge logs and results of many runs, compare them, and write a page with plots
     Report(ReportArgs),
 }
@@ -113,6 +116,7 @@ Examples:
   echo-client send -f image.iso 10.0.0.7:7       whether a file comes back identical
   echo-client ping -c 5                          how long a message is on its way
   echo-client bench -c 200 --rate 20k            how long under load, and how much there can be
+  echo-client check 10.0.0.7:7                   which promises the path does not keep
 
 Exit codes: 0 good; 1 the path failed; 2 usage or local error; 3 the measurement is invalid";
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! args ──▶ one subcommand, one place ──▶ verdict ──▶ exit code
-//!              send/  ping/  bench/  report/
+//!              send/  ping/  bench/  check/  report/
 //! ```
 //!
 //! Results on disk and on paper: a log that merges exactly (`hlog`), one page of HTML (`page`), each
@@ -11,8 +11,10 @@
 
 mod args;
 pub mod bench;
+mod check;
 mod figures;
 mod hlog;
+mod interrupt;
 mod page;
 pub mod pattern;
 mod ping;
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Send(send) => send::run(send, globals),
         Command::Ping(ping) => ping::run(ping, globals),
         Command::Bench(args) => bench::bench(args, globals),
+        Command::Check(args) => check::check(args, globals),
         Command::Report(args) => report::report(args, globals),
     };
     drop(log); // writes what is still waiting

@@ -25,21 +25,17 @@ use std::{
     collections::VecDeque,
     error::Error,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context;
 use echo_cli::Endpoint;
-use signal_hook::{consts::SIGINT, flag};
 
 use crate::{
     ConnectError, Ending,
     args::Globals,
+    interrupt,
     pattern::{Damage, DamageKind, Pattern},
 };
 pub(crate) use args::PingArgs;
@@ -62,13 +58,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// Usage and local errors, and [`ConnectError`] when there is no connection to begin with.
 pub(crate) fn run(args: &PingArgs, globals: &Globals) -> anyhow::Result<Ending> {
     args.check()?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    // The first ends the run; when that was heard, the second ends the process.
-    let code = i32::from(echo_cli::exit::INTERRUPTED);
-    flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&interrupted))
-        .and_then(|_| flag::register(SIGINT, Arc::clone(&interrupted)))
-        .context("cannot handle signals")?;
-
+    let interrupted = interrupt::flag()?;
     let mut session = Session::new(args, globals)?;
     session.run(&interrupted)?;
     session.tell()

@@ -1,0 +1,33 @@
+//! What a run of checks has come to.
+
+use std::time::Duration;
+
+use echo_cli::Endpoint;
+
+use super::case::{Done, Outcome};
+
+/// All checks of a run, done with.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) target: Endpoint,
+    /// A round trip on the idle path.
+    pub(super) rtt: Duration,
+    pub(super) done: Vec<Done>,
+    /// The check after which the service answered no more, if it did not recover.
+    pub(super) dead_after: Option<&'static str>,
+    pub(super) took: Duration,
+    pub(super) interrupted: bool,
+}
+
+impl Report {
+    pub(super) fn count(&self, outcome: Outcome) -> usize {
+        self.done.iter().filter(|done| done.outcome == outcome).count()
+    }
+
+    /// No check has failed, or, when it is `strict`, warned.
+    pub(super) fn is_good(&self, strict: bool) -> bool {
+        let worst = self.done.iter().map(|done| done.outcome).max();
+        let limit = if strict { Outcome::Warn } else { Outcome::Fail };
+        worst.is_none_or(|worst| worst < limit) && self.dead_after.is_none()
+    }
+}

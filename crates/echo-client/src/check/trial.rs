@@ -1,0 +1,138 @@
+//! What a check has at hand: where the service is, how long to wait for it, and new connections.
+
+use std::{
+    cell::Cell,
+    error::Error,
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use echo_cli::Endpoint;
+use rustix::io::Errno;
+use socket2::Socket;
+
+use super::{case::Broken, conn::Conn};
+use crate::{ConnectError, Connector, pattern::Pattern};
+
+/// Whatever the path, something that is due is waited for at least so long: a loaded machine at the
+/// other end is no broken promise.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Round trips that something may take which is due after one: retransmissions, and queues.
+const PATIENT_TRIPS: u32 = 20;
+
+/// How long we listen for what must not come, on any path.
+const LEAST_QUIET: Duration = Duration::from_millis(100);
+
+/// Round trips that what must not come would need, to be on the safe side.
+const QUIET_TRIPS: u32 = 4;
+
+/// A check is over after so many times the patience, whatever still moves.
+const LIMIT: u32 = 5;
+
+/// One check's view of the service.
+#[derive(Debug)]
+pub(super) struct Trial<'a> {
+    target: &'a Endpoint,
+    connector: &'a Connector,
+    /// Of a message on an idle path.
+    rtt: Duration,
+    patience: Duration,
+    /// When it is over.
+    deadline: Instant,
+    interrupted: &'a AtomicBool,
+    /// Of the run: what another run left on the path is not taken for ours.
+    seed: u64,
+    /// Connections that were opened.
+    opened: Cell<u32>,
+}
+
+impl<'a> Trial<'a> {
+    /// Begins now. Nothing is waited for longer than `timeout`.
+    pub(super) fn new(
+        target: &'a Endpoint,
+        connector: &'a Connector,
+        rtt: Duration,
+        timeout: Duration,
+        interrupted: &'a AtomicBool,
+    ) -> Self {
+        let patience = (rtt * PATIENT_TRIPS).max(LEAST_PATIENCE).min(timeout);
+        Self {
+            target,
+            connector,
+            rtt,
+            patience,
+            deadline: Instant::now() + patience * LIMIT,
+            interrupted,
+            seed: fastrand::u64(..),
+            opened: Cell::new(0),
+        }
+    }
+
+    pub(super) fn target(&self) -> &Endpoint {
+        self.target
+    }
+
+    /// A round trip of a message on the idle path.
+    pub(super) fn rtt(&self) -> Duration {
+        self.rtt
+    }
+
+    /// How long to wait for something that is due.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// How long to listen for what must not come.
+    pub(super) fn quiet(&self) -> Duration {
+        (self.rtt * QUIET_TRIPS).max(LEAST_QUIET).min(self.patience)
+    }
+
+    /// A check that waits on purpose, as the slow ones do, has so much more time.
+    pub(super) fn extended(mut self, by: Duration) -> Self {
+        self.deadline += by;
+        self
+    }
+
+    /// When the check is over, whatever still moves.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Fails when the run is to end.
+    pub(super) fn go_on(&self) -> Result<(), Broken> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Broken::Interrupted) } else { Ok(()) }
+    }
+
+    /// A new connection, with a stream of bytes of its own.
+    pub(super) fn connect(&self) -> Result<Conn<'_>, Broken> {
+        let (socket, pattern) = self.socket()?;
+        Conn::new(self, socket, pattern)
+    }
+
+    /// A new socket, connected, with a stream of bytes of its own.
+    pub(super) fn socket(&self) -> Result<(Socket, Pattern), Broken> {
+        self.go_on()?;
+        let number = self.opened.replace(self.opened.get() + 1);
+        let connector = Connector {
+            connect_timeout: self.connector.connect_timeout.min(self.patience),
+            ..*self.connector
+        };
+        let socket = connector.connect(self.target).map_err(|error| no_connection(&error))?;
+        Ok((socket, Pattern::new(self.seed, number)))
+    }
+}
+
+/// A path that does not let us connect, unless it is we who cannot.
+fn no_connection(error: &ConnectError) -> Broken {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let errno = source.and_then(Errno::from_io_error);
+    let is_ours = error.is_local()
+        || matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::ADDRNOTAVAIL));
+    let words = source.map_or_else(|| error.to_string(), ToString::to_string);
+    match is_ours {
+        true => Broken::Ours(words),
+        false => Broken::Promise(format!("no connection: {words}")),
+    }
+}
