@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Resource, Rlimit, prlimit};
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
     Engine,
     support::{
         Ended, PATIENCE, client, noise,
+        peers::reset,
         place::{Place, assert_echoes},
         usage::{cpu_ticks, open_descriptors, until},
     },
@@ -27,6 +28,7 @@ pub(crate) const TESTS: crate::Tests = tests![
     zero_means_no_idle_timeout,
     spinning_makes_nobody_late,
     once_serves_one_connection_and_ends,
+    once_is_not_ended_by_a_peer_that_was_gone_while_it_waited,
     a_lack_of_descriptors_neither_ends_nor_spins_the_server,
     one_address_has_so_many_connections_and_no_more,
     a_peer_that_does_not_read_is_cut_and_nobody_else,
@@ -108,6 +110,20 @@ fn once_serves_one_connection_and_ends(engine: Engine) {
     let ended: Ended = server.wait();
     assert!(ended.status.success());
     assert_eq!(ended.count("connections"), 1);
+}
+
+fn once_is_not_ended_by_a_peer_that_was_gone_while_it_waited(engine: Engine) {
+    let server = engine.start(&["--once"]);
+    // While the server stands still, the kernel takes connections for it, and their ends.
+    server.signal(Signal::STOP);
+    reset(server.connect());
+    let stays = server.connect();
+    server.signal(Signal::CONT);
+    assert!(echoes(&stays, 1));
+    drop(stays);
+    let ended = server.wait();
+    assert!(ended.status.success(), "{}", ended.log);
+    assert_eq!((ended.count("connections"), ended.count("echoed")), (1, 1), "{}", ended.log);
 }
 
 fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {

@@ -38,7 +38,6 @@ use crate::{
     acceptor::{Accepted, Acceptor},
     admission::Slot,
     listener::{BACKLOG, Listener},
-    peer::Peer,
     service::Service,
     session::Session,
     spin::Spin,
@@ -269,9 +268,8 @@ impl Worker {
     }
 
     fn admit(&mut self, slot: Slot, socket: OwnedFd, now: Duration) {
-        let socket = Socket::from(socket);
-        let Ok(peer) = Peer::of(&socket) else { return }; // it has gone by now
-        if let Accepted::Connection(socket, slot, peer) = self.acceptor.admit(slot, socket, peer) {
+        let admitted = self.acceptor.admit(slot, Socket::from(socket));
+        if let Accepted::Connection(socket, slot, peer) = admitted {
             let session = Session::new(slot, peer, now);
             self.driver.admit(socket.into(), session, now, &mut self.ring);
         }
