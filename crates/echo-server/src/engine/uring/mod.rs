@@ -114,7 +114,7 @@ impl Worker {
         let mut batch = Batch::default();
         let mut now = self.service.now();
         loop {
-            self.end_when_told(now);
+            self.end_when_told();
             self.mind_doors(now);
             if self.is_over() {
                 return Ok(());
@@ -173,18 +173,20 @@ impl Worker {
     }
 
     /// Passes a shutdown on: to everyone once, to those who are left when its time is over.
-    fn end_when_told(&mut self, now: Duration) {
+    ///
+    /// The time is asked for anew: who is cut is late by it, not only by the deadline.
+    fn end_when_told(&mut self) {
         let was_told = self.told;
         if !self.told && self.service.shutdown.has_begun() {
             self.told = true;
             self.changed = true;
-            self.driver.drain(now, &mut self.ring);
+            self.driver.drain(self.service.now(), &mut self.ring);
         }
         let deadline = self.service.shutdown.deadline().filter(|_| self.told && !self.cut);
         if deadline.is_some_and(|at| at <= Instant::now()) {
             self.cut = true;
             self.changed = true;
-            self.driver.cut(now, &mut self.ring);
+            self.driver.cut(self.service.now(), &mut self.ring);
             // A door that is shut, and not done, after a look at who is behind it, had to rest.
             if !self.early.is_empty() || was_told && self.doors.contains(&Door::Shut) {
                 warn!("connections in the backlog were not served in time");
