@@ -223,7 +223,7 @@ impl Connection {
         let discards = self.session.echo.intake() == Intake::Discard;
         if let Some(kept) = self.kept.as_mut().filter(|_| !discards) {
             // The front of a frame is kept, nothing is unsent: `kept` is what is held.
-            kept.push(new);
+            kept.push(new, self.session.max_held());
             self.session.received(kept.pending(), n, now);
             self.forget(0);
         } else {
@@ -231,7 +231,7 @@ impl Connection {
             let sent = self.write(stream, &new[..released], now)?;
             if sent < n && !discards {
                 let kept = self.kept.get_or_insert_with(|| Box::new(Buffer::new(KEPT_SIZE)));
-                kept.push(&new[sent..]);
+                kept.push(&new[sent..], self.session.max_held());
                 self.forget(0);
             }
         }
