@@ -88,6 +88,9 @@ impl Connection {
         let Some(n) = unless_it_would_wait((&self.socket).write(released))? else {
             return Ok(false);
         };
+        if n == 0 {
+            return Err(io::ErrorKind::WriteZero.into()); // or it would be tried for ever
+        }
         self.buffer.discard(n);
         self.session.sent(n, now);
         Ok(true)
