@@ -17,7 +17,7 @@ use crate::{
         Ended, PATIENCE, client, noise,
         peers::reset,
         place::{Place, assert_echoes},
-        usage::{cpu_ticks, open_descriptors, until},
+        usage::{anonymous_memory, cpu_ticks, open_descriptors, until},
     },
 };
 
@@ -29,6 +29,7 @@ pub(crate) const TESTS: crate::Tests = tests![
     spinning_makes_nobody_late,
     once_serves_one_connection_and_ends,
     once_is_not_ended_by_a_peer_that_was_gone_while_it_waited,
+    an_idle_connection_costs_little_memory,
     a_lack_of_descriptors_neither_ends_nor_spins_the_server,
     one_address_has_so_many_connections_and_no_more,
     a_peer_that_does_not_read_is_cut_and_nobody_else,
@@ -124,6 +125,19 @@ fn once_is_not_ended_by_a_peer_that_was_gone_while_it_waited(engine: Engine) {
     let ended = server.wait();
     assert!(ended.status.success(), "{}", ended.log);
     assert_eq!((ended.count("connections"), ended.count("echoed")), (1, 1), "{}", ended.log);
+}
+
+fn an_idle_connection_costs_little_memory(engine: Engine) {
+    const PEERS: u64 = 300;
+    /// A thread has a stack, and room for a small message.
+    const EACH: u64 = 32 << 10;
+    let server = engine.start(&[]);
+    assert!(echoes(&server.connect(), 0));
+    let before = anonymous_memory(server.pid());
+    let idle: Vec<TcpStream> = (0..PEERS).map(|_| server.connect()).collect();
+    assert!(idle.iter().all(|stream| echoes(stream, 1)));
+    let cost = anonymous_memory(server.pid()).saturating_sub(before);
+    assert!(cost < PEERS * EACH, "{cost} bytes for {PEERS} idle peers");
 }
 
 fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {
