@@ -26,7 +26,6 @@ pub(crate) const TESTS: crate::Tests = tests![
     those_over_the_limit_are_left_to_the_system,
     an_idle_connection_is_ended_and_told_so,
     zero_means_no_idle_timeout,
-    spinning_makes_nobody_late,
     once_serves_one_connection_and_ends,
     once_is_not_ended_by_a_peer_that_was_gone_while_it_waited,
     an_idle_connection_costs_little_memory,
@@ -34,6 +33,8 @@ pub(crate) const TESTS: crate::Tests = tests![
     one_address_has_so_many_connections_and_no_more,
     a_peer_that_does_not_read_is_cut_and_nobody_else,
 ];
+
+pub(crate) const TESTS_OF_WORKERS: crate::Tests = tests![spinning_makes_nobody_late];
 
 fn echoes(mut stream: &TcpStream, byte: u8) -> bool {
     let mut back = [0];
@@ -85,9 +86,6 @@ fn an_idle_connection_is_ended_and_told_so(engine: Engine) {
 }
 
 fn spinning_makes_nobody_late(engine: Engine) {
-    if engine == Engine::Threads {
-        return; // its threads sleep at once
-    }
     let server = engine.start(&["--workers", "1", "--spin", "1h", "--idle-timeout", "300ms"]);
     let mut idle = server.connect();
     assert!(echoes(&idle, 1));
