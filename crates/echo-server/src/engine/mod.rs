@@ -109,7 +109,7 @@ impl Engine {
         self,
         workers: Vec<Vec<Listener>>,
         service: &Arc<Service>,
-    ) -> io::Result<Summary> {
+    ) -> io::Result<()> {
         // All are ready before the first accepts: newcomers shall not take what a worker needs.
         let workers: Vec<Work> = workers
             .into_iter()
@@ -127,8 +127,7 @@ impl Engine {
             .into_iter()
             .map(|worker| worker?.join().unwrap_or_else(|_| Err(has_panicked())))
             .collect();
-        ended.into_iter().collect::<io::Result<()>>()?;
-        Ok(service.summary())
+        ended.into_iter().collect()
     }
 
     fn prepare(self, listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<Work> {
