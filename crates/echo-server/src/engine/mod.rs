@@ -131,12 +131,11 @@ impl Engine {
     }
 
     fn prepare(self, listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<Work> {
-        let service = Arc::clone(service);
-        Ok(match self {
-            Self::Uring => uring::prepare(listeners, &service)?,
-            Self::Epoll => Box::new(move || epoll::serve(listeners, &service)),
-            Self::Threads => Box::new(move || threads::serve(listeners, &service)),
-        })
+        match self {
+            Self::Uring => uring::prepare(listeners, service),
+            Self::Epoll => epoll::prepare(listeners, service),
+            Self::Threads => threads::prepare(listeners, service),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 use tracing::warn;
 
-use super::CUT_GRACE;
+use super::{CUT_GRACE, Work};
 use crate::{
     Summary,
     acceptor::{Accepted, Acceptor},
@@ -44,10 +44,14 @@ use crate::{
 /// A connection's stack: the echo loop is shallow, its buffer is on the heap.
 const STACK_SIZE: usize = 256 << 10;
 
-/// Serves until a shutdown has begun and every connection has ended or was cut.
-pub(crate) fn serve(listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<()> {
+/// An accept loop that serves until a shutdown has begun and every connection has ended or was cut.
+///
+/// # Errors
+/// When the system has not what it takes, such as a descriptor.
+pub(super) fn prepare(listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<Work> {
     let acceptor = Acceptor::new(service, listeners)?;
-    Engine { service: Arc::clone(service), acceptor, spare: None }.run()
+    let engine = Engine { service: Arc::clone(service), acceptor, spare: None };
+    Ok(Box::new(|| engine.run()))
 }
 
 struct Engine {
