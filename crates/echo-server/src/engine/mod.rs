@@ -201,16 +201,12 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::{Config, Shutdown, args::Args};
 
     #[test]
     fn a_worker_that_panics_ends_the_others() {
-        let config = Config::try_from(&Args::parse_from(["echo-server"])).unwrap();
-        let shutdown = Arc::new(Shutdown::new(config.drain_timeout).unwrap());
-        let service = Service::new(config, Arc::clone(&shutdown));
+        let service = Service::asked_for(&[]);
+        let shutdown = Arc::clone(&service.shutdown);
         run(Box::new(|| Ok(())), &service).unwrap();
         assert!(!shutdown.has_begun());
         run(Box::new(|| panic!("on purpose")), &service).unwrap_err();

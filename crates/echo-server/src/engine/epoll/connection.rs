@@ -309,13 +309,12 @@ fn is_temporary(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, sync::Arc};
+    use std::collections::VecDeque;
 
-    use clap::Parser;
     use echo_core::End;
 
     use super::*;
-    use crate::{Config, Shutdown, admission::Slot, args::Args, peer::Peer, service::Service};
+    use crate::{admission::Slot, peer::Peer, service::Service};
 
     const SECOND: Duration = Duration::from_secs(1);
     const DATA: Ready = Ready { readable: true, writable: false, behind: false };
@@ -367,10 +366,7 @@ mod tests {
 
     impl Rig {
         fn new(args: &[&str]) -> Self {
-            let args = Args::try_parse_from([&["echo-server"], args].concat()).unwrap();
-            let config = Config::try_from(&args).unwrap();
-            let shutdown = Arc::new(Shutdown::new(config.drain_timeout).unwrap());
-            let slot = Slot::reserve(&Service::new(config, shutdown)).unwrap();
+            let slot = Slot::reserve(&Service::asked_for(args)).unwrap();
             let peer = Peer::Inet("192.0.2.1:1".parse().unwrap());
             let connection = Connection::new(Session::new(slot, peer, Duration::ZERO));
             Self { connection, stream: Script::default(), hot: vec![0; ECHO_READ_SIZE] }

@@ -31,7 +31,6 @@ use tracing::warn;
 
 use super::{CUT_GRACE, Work};
 use crate::{
-    Summary,
     acceptor::{Accepted, Acceptor},
     admission::Slot,
     listener::Listener,
@@ -143,8 +142,7 @@ impl Engine {
             // Connections cut themselves at the deadline, and tell what they came to.
             let leaves_at = deadline.and_then(|deadline| deadline.checked_add(CUT_GRACE));
             if leaves_at.is_some_and(|at| Instant::now() >= at) {
-                let accepted = u64::try_from(open).unwrap_or(u64::MAX);
-                service.settle(&Summary { accepted, cut: open, ..Summary::default() });
+                service.abandon(open);
                 return Ok(());
             }
             let rung = (bell.as_fd(), PollFlags::IN);

@@ -34,7 +34,6 @@ use self::{
 };
 use super::{CUT_GRACE, Work};
 use crate::{
-    Summary,
     acceptor::{Accepted, Acceptor},
     admission::Slot,
     listener::{BACKLOG, Listener},
@@ -287,9 +286,7 @@ impl Worker {
         if deadline.is_none_or(|at| Instant::now() < at + CUT_GRACE) {
             return false;
         }
-        let open = self.driver.open();
-        let accepted = u64::try_from(open).unwrap_or(u64::MAX);
-        self.service.settle(&Summary { accepted, cut: open, ..Summary::default() });
+        self.service.abandon(self.driver.open());
         true
     }
 }
