@@ -90,7 +90,8 @@ impl Buffer {
     /// grows to that and one read, and beyond only byte by byte.
     pub fn space(&mut self, bound: Option<usize>) -> &mut [u8] {
         self.reclaim(0);
-        if self.room() == 0 {
+        // A short push leaves little room, which must not make all reads behind it small.
+        if self.room() == 0 || self.bytes.len() < self.read_size {
             self.grow(bound);
         }
         &mut self.bytes[self.end..]
@@ -160,7 +161,7 @@ impl Buffer {
         }
     }
 
-    /// Called with `start == 0` and no room left.
+    /// Called with `start == 0` and no room left, or with less memory than for one read.
     #[cold]
     fn grow(&mut self, bound: Option<usize>) {
         let len = self.bytes.len();
@@ -190,5 +191,13 @@ mod tests {
         }
         buffer.push(&[0; 500], Some(1000));
         assert_eq!(buffer.pending().len(), 1500, "beyond it, what is pushed has room");
+    }
+
+    #[test]
+    fn a_short_push_does_not_make_the_reads_behind_it_short() {
+        let mut buffer = Buffer::new(64);
+        buffer.push(b"tail", None);
+        buffer.discard(4);
+        assert_eq!(buffer.space(None).len(), 64);
     }
 }
