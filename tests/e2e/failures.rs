@@ -9,10 +9,13 @@ use std::{
 
 use predicates::str::contains;
 use rustix::process::Signal;
+#[cfg(target_os = "linux")]
+use rustix::process::{Resource, Rlimit, prlimit};
 
 use crate::support::{
     Server, client_path, client_to_nowhere, noise, output_of,
     peers::{reset, serve_once},
+    place::assert_echoes,
     server_path,
 };
 
@@ -272,4 +275,20 @@ fn a_large_message_on_a_dying_path_never_hangs() {
     let mut sending = client_to_nowhere();
     sending.args([&gone, "-f", "-"]).write_stdin(noise(4 << 20));
     sending.assert().code(1).stderr(contains("identical up to offset"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_cannot_go_on_still_tells_what_it_has_served() {
+    let server = Server::start(&["--engine", "threads", "-v"]);
+    assert_echoes(server.connect());
+    server.wait_for_log("disconnected");
+    // poll(2) fails for more descriptors than a process may have.
+    let few = Rlimit { current: Some(1), maximum: Some(1) };
+    prlimit(Some(server.pid()), Resource::Nofile, few).unwrap();
+    let _knocks = server.connect();
+    let ended = server.wait();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.log);
+    assert!(ended.log.contains("cannot go on"), "{}", ended.log);
+    assert_eq!((ended.count("connections"), ended.count("echoed")), (1, 5), "{}", ended.log);
 }

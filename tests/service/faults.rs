@@ -15,7 +15,7 @@ use crate::{
     Engine,
     support::{
         PATIENCE, Server, noise,
-        peers::{connect_with_small_buffer, reset},
+        peers::{connect_with_small_buffer, exchange, reset},
         usage::{anonymous_memory, open_descriptors, until},
     },
 };
@@ -35,24 +35,6 @@ pub(crate) const TESTS: crate::Tests = tests![
 
 /// More than a server without connections has open, whatever its engine and its workers.
 const IDLE_DESCRIPTORS: usize = 40;
-
-/// Sends `sent` and half-closes while it reads; returns what came back until the end.
-fn exchange(stream: &TcpStream, sent: &[u8]) -> Vec<u8> {
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut stream = stream;
-            // A service that ends closes its side; what it has not taken is not in the ledger.
-            if stream.write_all(sent).is_ok() {
-                let _ = stream.shutdown(Shutdown::Write);
-            }
-        });
-        let mut returned = Vec::new();
-        let mut stream = stream;
-        stream.read_to_end(&mut returned).expect("an orderly end, no reset");
-        let _ = stream.shutdown(Shutdown::Both); // a writer that is not done ends, too
-        returned
-    })
-}
 
 fn ping(mut stream: &TcpStream, byte: u8) {
     let mut back = [0];

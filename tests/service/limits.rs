@@ -8,15 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Resource, Rlimit, prlimit};
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
     Engine,
     support::{
         Ended, PATIENCE, client, noise,
+        peers::reset,
         place::{Place, assert_echoes},
-        usage::{cpu_ticks, open_descriptors, until},
+        usage::{anonymous_memory, cpu_ticks, open_descriptors, until},
     },
 };
 
@@ -25,12 +26,15 @@ pub(crate) const TESTS: crate::Tests = tests![
     those_over_the_limit_are_left_to_the_system,
     an_idle_connection_is_ended_and_told_so,
     zero_means_no_idle_timeout,
-    spinning_makes_nobody_late,
     once_serves_one_connection_and_ends,
+    once_is_not_ended_by_a_peer_that_was_gone_while_it_waited,
+    an_idle_connection_costs_little_memory,
     a_lack_of_descriptors_neither_ends_nor_spins_the_server,
     one_address_has_so_many_connections_and_no_more,
     a_peer_that_does_not_read_is_cut_and_nobody_else,
 ];
+
+pub(crate) const TESTS_OF_WORKERS: crate::Tests = tests![spinning_makes_nobody_late];
 
 fn echoes(mut stream: &TcpStream, byte: u8) -> bool {
     let mut back = [0];
@@ -82,9 +86,6 @@ fn an_idle_connection_is_ended_and_told_so(engine: Engine) {
 }
 
 fn spinning_makes_nobody_late(engine: Engine) {
-    if engine == Engine::Threads {
-        return; // its threads sleep at once
-    }
     let server = engine.start(&["--workers", "1", "--spin", "1h", "--idle-timeout", "300ms"]);
     let mut idle = server.connect();
     assert!(echoes(&idle, 1));
@@ -108,6 +109,33 @@ fn once_serves_one_connection_and_ends(engine: Engine) {
     let ended: Ended = server.wait();
     assert!(ended.status.success());
     assert_eq!(ended.count("connections"), 1);
+}
+
+fn once_is_not_ended_by_a_peer_that_was_gone_while_it_waited(engine: Engine) {
+    let server = engine.start(&["--once"]);
+    // While the server stands still, the kernel takes connections for it, and their ends.
+    server.signal(Signal::STOP);
+    reset(server.connect());
+    let stays = server.connect();
+    server.signal(Signal::CONT);
+    assert!(echoes(&stays, 1));
+    drop(stays);
+    let ended = server.wait();
+    assert!(ended.status.success(), "{}", ended.log);
+    assert_eq!((ended.count("connections"), ended.count("echoed")), (1, 1), "{}", ended.log);
+}
+
+fn an_idle_connection_costs_little_memory(engine: Engine) {
+    const PEERS: u64 = 300;
+    /// A thread has a stack, and room for a small message.
+    const EACH: u64 = 32 << 10;
+    let server = engine.start(&[]);
+    assert!(echoes(&server.connect(), 0));
+    let before = anonymous_memory(server.pid());
+    let idle: Vec<TcpStream> = (0..PEERS).map(|_| server.connect()).collect();
+    assert!(idle.iter().all(|stream| echoes(stream, 1)));
+    let cost = anonymous_memory(server.pid()).saturating_sub(before);
+    assert!(cost < PEERS * EACH, "{cost} bytes for {PEERS} idle peers");
 }
 
 fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {

@@ -41,6 +41,7 @@ pub(crate) enum Engine {
 /// The tests of one file.
 type Tests = &'static [(&'static str, fn(Engine))];
 
+/// For every engine.
 const SUITES: [(&str, Tests); 7] = [
     ("endpoints", endpoints::TESTS),
     ("faults", faults::TESTS),
@@ -51,13 +52,17 @@ const SUITES: [(&str, Tests); 7] = [
     ("streams", streams::TESTS),
 ];
 
+/// For engines with workers, which poll for all of their connections at once.
+const SUITES_OF_WORKERS: [(&str, Tests); 1] = [("limits", limits::TESTS_OF_WORKERS)];
+
 fn main() {
     let required = std::env::var_os("ECHO_REQUIRE_URING").is_some();
     let lacks_uring = !Engine::Uring.is_available();
     let mut trials = Vec::new();
     for engine in [Engine::Threads, Engine::Epoll, Engine::Uring] {
         let missing = engine == Engine::Uring && lacks_uring;
-        for (suite, tests) in SUITES {
+        let of_workers = SUITES_OF_WORKERS.into_iter().filter(|_| engine.has_workers());
+        for (suite, tests) in SUITES.into_iter().chain(of_workers) {
             for (name, test) in tests {
                 let why = if missing { " (no io_uring here)" } else { "" };
                 let name = format!("{}::{suite}::{name}{why}", engine.name());
@@ -82,6 +87,11 @@ impl Engine {
         }
     }
 
+    /// Whether connections share a thread; otherwise each has one, and `--workers` is refused.
+    pub(crate) fn has_workers(self) -> bool {
+        self != Self::Threads
+    }
+
     /// Starts `echo-server --engine ENGINE --listen 127.0.0.1:0 ARGS`.
     pub(crate) fn start(self, args: &[&str]) -> Server {
         Server::start(&[&["--engine", self.name()], args].concat())
@@ -89,8 +99,7 @@ impl Engine {
 
     /// As [`start`](Self::start), with one worker: it serves all, in the order in which they came.
     pub(crate) fn start_alone(self, args: &[&str]) -> Server {
-        // The threads engine takes no number: it has one.
-        let one: &[&str] = if self == Self::Threads { &[] } else { &["--workers", "1"] };
+        let one: &[&str] = if self.has_workers() { &["--workers", "1"] } else { &[] };
         self.start(&[one, args].concat())
     }
 

@@ -1,14 +1,10 @@
 //! Streams of any size, both ways at once, with half-close at the end.
 
-use std::{
-    io::{Read, Write},
-    net::Shutdown,
-    thread,
-};
+use std::thread;
 
 use crate::{
     Engine,
-    support::{client, noise},
+    support::{client, noise, peers::exchange},
 };
 
 pub(crate) const TESTS: crate::Tests = tests![
@@ -20,17 +16,8 @@ pub(crate) const TESTS: crate::Tests = tests![
 fn everything_received_before_a_half_close_is_echoed_then_the_end(engine: Engine) {
     let server = engine.start(&[]);
     for len in [1, 1 << 20, 8 << 20] {
-        let stream = server.connect();
         let sent = noise(len);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                (&stream).write_all(&sent).unwrap();
-                stream.shutdown(Shutdown::Write).unwrap();
-            });
-            let mut returned = Vec::new();
-            (&stream).read_to_end(&mut returned).unwrap();
-            assert!(returned == sent, "{len} bytes");
-        });
+        assert!(exchange(&server.connect(), &sent) == sent, "{len} bytes");
     }
 }
 

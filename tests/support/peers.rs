@@ -1,8 +1,8 @@
 //! Peers of every kind, for the other side to cope with.
 
 use std::{
-    io::Write,
-    net::{SocketAddr, TcpListener, TcpStream},
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     thread,
     time::Duration,
 };
@@ -21,6 +21,24 @@ pub(crate) fn write_one_by_one(mut stream: &TcpStream, bytes: &[u8]) {
 pub(crate) fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("takes the option");
     drop(stream);
+}
+
+/// Sends `sent` and half-closes while it reads; returns what came back until the end.
+pub(crate) fn exchange(stream: &TcpStream, sent: &[u8]) -> Vec<u8> {
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut stream = stream;
+            // A service that ends closes its side; what it has not taken is not in the ledger.
+            if stream.write_all(sent).is_ok() {
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+        });
+        let mut returned = Vec::new();
+        let mut stream = stream;
+        stream.read_to_end(&mut returned).expect("an orderly end, no reset");
+        let _ = stream.shutdown(Shutdown::Both); // a writer that is not done ends, too
+        returned
+    })
 }
 
 /// A connection with the smallest receive buffer the system gives.

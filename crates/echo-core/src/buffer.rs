@@ -90,7 +90,8 @@ impl Buffer {
     /// grows to that and one read, and beyond only byte by byte.
     pub fn space(&mut self, bound: Option<usize>) -> &mut [u8] {
         self.reclaim(0);
-        if self.room() == 0 {
+        // A short push leaves little room, which must not make all reads behind it small.
+        if self.room() == 0 || self.bytes.len() < self.read_size {
             self.grow(bound);
         }
         &mut self.bytes[self.end..]
@@ -115,10 +116,15 @@ impl Buffer {
         self.reclaim(0);
     }
 
-    /// Appends a copy of `bytes`, received elsewhere.
-    pub fn push(&mut self, bytes: &[u8]) {
+    /// Appends a copy of `bytes`, received elsewhere. `bound` is as for [`space`](Self::space), but
+    /// that memory grows beyond to what is pushed.
+    pub fn push(&mut self, bytes: &[u8], bound: Option<usize>) {
         self.reclaim(bytes.len());
         self.bytes.truncate(self.end);
+        let needed = self.end.saturating_add(bytes.len());
+        if needed > self.bytes.capacity() {
+            self.bytes.reserve_exact(self.grown(needed, bound) - self.end);
+        }
         self.bytes.extend_from_slice(bytes);
         self.end = self.bytes.len();
         self.received = self.received.wrapping_add(bytes.len() as u64);
@@ -155,14 +161,43 @@ impl Buffer {
         }
     }
 
-    /// Called with `start == 0` and no room left.
+    /// Called with `start == 0` and no room left, or with less memory than for one read.
     #[cold]
     fn grow(&mut self, bound: Option<usize>) {
         let len = self.bytes.len();
-        let most = bound.map_or(usize::MAX, |bound| bound.saturating_add(self.read_size));
         // A decoder that breaks its own bound still gets a byte at a time: room is never empty.
-        let target = len.saturating_mul(2).max(self.read_size).min(most).max(len + 1);
+        let target = self.grown(self.read_size.max(len + 1), bound);
         self.bytes.reserve_exact(target - len);
         self.bytes.resize(target, 0);
+    }
+
+    /// The memory to have for `needed` bytes: twice as much as before, as far as the bound goes.
+    fn grown(&self, needed: usize, bound: Option<usize>) -> usize {
+        let most = bound.map_or(usize::MAX, |bound| bound.saturating_add(self.read_size));
+        self.bytes.len().saturating_mul(2).min(most).max(needed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pushed_up_to_the_bound_costs_the_bound_and_one_read() {
+        let mut buffer = Buffer::new(16);
+        for _ in 0..100 {
+            buffer.push(b"0123456789", Some(1000));
+            assert!(buffer.bytes.capacity() <= 1016, "{} bytes", buffer.bytes.capacity());
+        }
+        buffer.push(&[0; 500], Some(1000));
+        assert_eq!(buffer.pending().len(), 1500, "beyond it, what is pushed has room");
+    }
+
+    #[test]
+    fn a_short_push_does_not_make_the_reads_behind_it_short() {
+        let mut buffer = Buffer::new(64);
+        buffer.push(b"tail", None);
+        buffer.discard(4);
+        assert_eq!(buffer.space(None).len(), 64);
     }
 }

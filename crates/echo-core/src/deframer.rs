@@ -121,7 +121,7 @@ impl<D: Decoder> Deframer<D> {
     ///
     /// Poll between pushes: what is pushed is held, whatever the decoder's limit.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.push(bytes);
+        self.buffer.push(bytes, None);
     }
 
     /// The received bytes of the frame that is not complete yet, or that was cut off by the end of

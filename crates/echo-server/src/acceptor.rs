@@ -84,7 +84,7 @@ impl Acceptor {
     pub(crate) fn accept(&mut self, which: usize) -> Accepted {
         let Some(slot) = self.reserve() else { return Accepted::Rest };
         match self.listeners[which].accept() {
-            Ok((socket, peer)) => self.admit(slot, socket, peer),
+            Ok(socket) => self.admit(slot, socket),
             Err(error) => self.refused(&error),
         }
     }
@@ -105,8 +105,10 @@ impl Acceptor {
         })
     }
 
-    /// Lets a connection in that was accepted with leave to.
-    pub(crate) fn admit(&mut self, mut slot: Slot, socket: Socket, peer: Peer) -> Accepted {
+    /// Lets a connection in that was accepted with leave to. One that was reset while it waited has
+    /// no peer any more: it is as if it had never come.
+    pub(crate) fn admit(&mut self, mut slot: Slot, socket: Socket) -> Accepted {
+        let Ok(peer) = Peer::of(&socket) else { return Accepted::GoOn };
         if !slot.claim(peer) {
             debug!(%peer, "refused: --max-per-peer");
             return Accepted::GoOn;

@@ -161,27 +161,33 @@ impl Server {
         self.config.max_connections = limits::connections(asked, self.workers.len(), sockets);
     }
 
-    /// Serves until `shutdown` has begun and every connection has ended or was cut.
+    /// Serves until `shutdown` has begun and every connection has ended or was cut; then the log is
+    /// told what was done.
     ///
     /// # Errors
-    /// When the system cannot even tell what is going on; a failing connection is no error.
+    /// When the system cannot even tell what is going on; a failing connection is no error. What was
+    /// done until then is told, too.
     pub fn serve(self, shutdown: &Arc<Shutdown>) -> io::Result<Summary> {
         if let Some(EngineError(error)) = self.instead {
             info!(engine = "epoll", why = "no io_uring", %error, "not the fastest engine");
         }
         let service = Service::new(self.config, Arc::clone(shutdown));
+        let serves_udp = !self.udp.is_empty();
         let udp = udp::Endpoints::serve(self.udp, &service);
         let serves_connections = !self.workers.is_empty();
         let served = match &udp {
-            Ok(_) => self.engine.serve(self.workers, &service).map(drop),
+            Ok(_) => self.engine.serve(self.workers, &service),
             Err(_) => Ok(()),
         };
         if serves_connections || udp.is_err() {
             shutdown.begin(); // when it was the engine that ended, the rest does, too
         }
-        udp?.join()?;
+        let answered = udp.and_then(udp::Endpoints::join);
+        let summary = service.summary();
+        tell(&summary, serves_udp);
+        answered?;
         served?;
-        Ok(service.summary())
+        Ok(summary)
     }
 }
 
@@ -193,12 +199,15 @@ fn run(args: &Args) -> anyhow::Result<Summary> {
     limits::raise_descriptors();
     let mut server = Server::bind(config)?;
     server.fit_into_descriptors();
-    let serves_udp = !server.udp.is_empty();
     announce(&server).context("cannot write to stdout")?;
-    let summary = server.serve(&shutdown).context("cannot go on")?;
-    let Summary { accepted: connections, cut, received, echoed, .. } = summary;
-    if let Some(datagrams) = serves_udp.then_some(summary.datagrams) {
-        tell(&datagrams);
+    server.serve(&shutdown).context("cannot go on")
+}
+
+/// What was done, also when something has failed in the end.
+fn tell(summary: &Summary, serves_udp: bool) {
+    let Summary { accepted: connections, cut, received, echoed, datagrams } = *summary;
+    if serves_udp {
+        tell_of_datagrams(&datagrams);
     }
     if cut == 0 {
         info!(connections, received, echoed, "done");
@@ -206,11 +215,10 @@ fn run(args: &Args) -> anyhow::Result<Summary> {
         let why = "they did not finish within --drain-timeout";
         error!(connections, received, echoed, cut, why, "connections were cut");
     }
-    Ok(summary)
 }
 
 /// What has become of datagrams; a reason for which none was dropped is left out.
-fn tell(datagrams: &Datagrams) {
+fn tell_of_datagrams(datagrams: &Datagrams) {
     let Datagrams { received, returned, dropped } = datagrams;
     let some = |count: u64| (count > 0).then_some(count);
     info!(

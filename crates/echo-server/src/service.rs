@@ -7,11 +7,13 @@ use std::{
 };
 
 #[cfg(test)]
+use clap::Parser;
+#[cfg(test)]
 use echo_core::{Codec, EchoConnection};
 
-#[cfg(test)]
-use crate::peer::Peer;
 use crate::{Summary, admission::Admission, config::Config, shutdown::Shutdown};
+#[cfg(test)]
+use crate::{args::Args, peer::Peer};
 
 /// One running service.
 #[derive(Debug)]
@@ -42,6 +44,15 @@ impl Service {
         })
     }
 
+    /// One that is asked for on the command line with `args`.
+    #[cfg(test)]
+    pub(crate) fn asked_for(args: &[&str]) -> Arc<Self> {
+        let args = Args::parse_from([&["echo-server"], args].concat());
+        let config = Config::try_from(&args).unwrap();
+        let shutdown = Shutdown::new(config.drain_timeout).unwrap();
+        Self::new(config, Arc::new(shutdown))
+    }
+
     /// The time, as connections are told it.
     pub(crate) fn now(&self) -> Duration {
         self.epoch.elapsed()
@@ -55,6 +66,12 @@ impl Service {
     /// Adds what one connection, or several, have come to.
     pub(crate) fn settle(&self, ended: &Summary) {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).add(ended);
+    }
+
+    /// Leaves so many connections, which were cut, to a system that does not let go of them.
+    pub(crate) fn abandon(&self, connections: usize) {
+        let accepted = u64::try_from(connections).unwrap_or(u64::MAX);
+        self.settle(&Summary { accepted, cut: connections, ..Summary::default() });
     }
 
     /// The sum of everything settled.

@@ -4,7 +4,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use echo_cli::escaped;
-use echo_core::{Codec, EchoConnection, EchoLimits, End, Intake, Reason};
+use echo_core::{Codec, Decoder, EchoConnection, EchoLimits, End, Intake, Reason};
 use tracing::{debug, info};
 
 use crate::{Summary, admission::Slot, peer::Peer, service::Service};
@@ -70,6 +70,11 @@ impl Session {
     /// How many bytes are released and not sent.
     pub(crate) fn unsent(&self) -> usize {
         usize::try_from(self.echo.unsent()).unwrap_or(usize::MAX)
+    }
+
+    /// The most that a connection can leave held: the beginning of a frame.
+    pub(crate) fn max_held(&self) -> Option<usize> {
+        self.service().config.codec.max_buffered()
     }
 
     #[cfg(test)]

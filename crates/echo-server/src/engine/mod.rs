@@ -109,7 +109,7 @@ impl Engine {
         self,
         workers: Vec<Vec<Listener>>,
         service: &Arc<Service>,
-    ) -> io::Result<Summary> {
+    ) -> io::Result<()> {
         // All are ready before the first accepts: newcomers shall not take what a worker needs.
         let workers: Vec<Work> = workers
             .into_iter()
@@ -127,17 +127,15 @@ impl Engine {
             .into_iter()
             .map(|worker| worker?.join().unwrap_or_else(|_| Err(has_panicked())))
             .collect();
-        ended.into_iter().collect::<io::Result<()>>()?;
-        Ok(service.summary())
+        ended.into_iter().collect()
     }
 
     fn prepare(self, listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<Work> {
-        let service = Arc::clone(service);
-        Ok(match self {
-            Self::Uring => uring::prepare(listeners, &service)?,
-            Self::Epoll => Box::new(move || epoll::serve(listeners, &service)),
-            Self::Threads => Box::new(move || threads::serve(listeners, &service)),
-        })
+        match self {
+            Self::Uring => uring::prepare(listeners, service),
+            Self::Epoll => epoll::prepare(listeners, service),
+            Self::Threads => threads::prepare(listeners, service),
+        }
     }
 }
 
@@ -203,16 +201,12 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::{Config, Shutdown, args::Args};
 
     #[test]
     fn a_worker_that_panics_ends_the_others() {
-        let config = Config::try_from(&Args::parse_from(["echo-server"])).unwrap();
-        let shutdown = Arc::new(Shutdown::new(config.drain_timeout).unwrap());
-        let service = Service::new(config, Arc::clone(&shutdown));
+        let service = Service::asked_for(&[]);
+        let shutdown = Arc::clone(&service.shutdown);
         run(Box::new(|| Ok(())), &service).unwrap();
         assert!(!shutdown.has_begun());
         run(Box::new(|| panic!("on purpose")), &service).unwrap_err();

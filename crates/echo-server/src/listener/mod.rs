@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Endpoint ──▶ tcp: a socket for each worker (SO_REUSEPORT) ──┐
-//!          └─▶ unix: one socket, shared by the workers ───────┴──▶ Listener ──▶ (Socket, Peer)
+//!          └─▶ unix: one socket, shared by the workers ───────┴──▶ Listener ──▶ Socket
 //! ```
 
 mod bind_error;
@@ -17,12 +17,11 @@ use std::{
 };
 
 use echo_cli::Endpoint;
-use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::net::{SocketFlags, accept_with};
 use socket2::Socket;
 
 pub use bind_error::BindError;
 
-use crate::peer::Peer;
 use unix::SocketFile;
 
 /// Connections that may wait to be accepted. The system may allow less (`net.core.somaxconn`).
@@ -56,15 +55,9 @@ impl Listener {
     }
 
     /// Takes the next connection from the backlog: a non-blocking socket that sends at once.
-    pub(crate) fn accept(&self) -> io::Result<(Socket, Peer)> {
+    pub(crate) fn accept(&self) -> io::Result<Socket> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let (socket, address) = acceptfrom_with(&self.socket, flags)?;
-        let socket = Socket::from(socket);
-        let peer = match address.and_then(|address| address.try_into().ok()) {
-            Some(address) => Peer::Inet(address),
-            None => Peer::of(&socket)?,
-        };
-        Ok((socket, peer))
+        Ok(accept_with(&self.socket, flags)?.into())
     }
 
     /// Takes the name away under which newcomers find a Unix socket, and leaves it to those who

@@ -5,9 +5,9 @@
 //! data, FIN, RST arrive, room appears ──▶ edge ──▶ event: what the socket is ready for by now
 //! ```
 //!
-//! The loop is the worker's, without its poll and its listeners.
+//! What drives the turns is the worker's own; its poll and its listeners are not here.
 
-use std::{collections::VecDeque, io, mem, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use echo_core::EchoLimits;
 
@@ -21,10 +21,12 @@ use super::{
     world::{End, Shared, What, World},
 };
 use crate::{
-    engine::epoll::connection::{Connection, Ready, Stream, Turn},
+    engine::epoll::{
+        connection::{Ready, Stream},
+        driver::{Driver, Watch},
+    },
     service::Service,
-    slots::{Key, Slots},
-    timers::Timers,
+    slots::Key,
 };
 
 pub(super) struct Epoll {
@@ -32,22 +34,19 @@ pub(super) struct Epoll {
     service: Arc<Service>,
     limits: EchoLimits,
     held: usize,
-    connections: Slots<Watched>,
-    timers: Timers,
-    unfinished: VecDeque<Key>,
-    hot: Vec<u8>,
+    driver: Driver<End>,
+    kernel: Kernel,
     /// Events told at once, at most.
     batch: usize,
-    /// Of a connection that is no more.
-    stale: Option<Key>,
-    drain: Option<Duration>,
 }
 
-struct Watched {
-    end: End,
-    connection: Connection,
-    queued: bool,
-    watches_writable: bool,
+/// What tells of readiness.
+struct Kernel {
+    world: Shared,
+    /// Every connection there was, and its socket.
+    known: Vec<(Key, usize)>,
+    /// Sockets that are watched for being writable, too.
+    writers: Vec<usize>,
 }
 
 impl Epoll {
@@ -56,88 +55,39 @@ impl Epoll {
             let rng = &mut world.borrow_mut().rng;
             (rng.pick(&[1, 7, 64, 1000]), rng.pick(&[1, 2, 8]))
         };
+        let kernel = Kernel { world: Shared::clone(world), known: Vec::new(), writers: Vec::new() };
         Self {
             world: Shared::clone(world),
             service: service::new(frames, limits, slots),
             limits,
             held: service::held(&frames.codec),
-            connections: Slots::new(),
-            timers: Timers::default(),
-            unfinished: VecDeque::new(),
-            hot: vec![0; hot],
+            driver: Driver::new(hot),
+            kernel,
             batch,
-            stale: None,
-            drain: None,
         }
-    }
-
-    fn watched(&self) -> impl Iterator<Item = (Key, &Watched)> {
-        self.connections.keys().filter_map(|key| self.connections.at(key.index))
     }
 
     /// What the kernel has to tell, at most a batch of it.
     fn events(&self) -> Vec<(Key, Ready)> {
-        let world = &mut *self.world.borrow_mut();
         let mut events = Vec::new();
-        for (key, watched) in self.watched() {
-            let id = watched.end.id;
-            if events.len() < self.batch && mem::take(&mut world.links[id].edge[SERVER]) {
-                events.extend(readiness(world, watched).map(|ready| (key, ready)));
-                world.note(id, What::Event, 0);
+        for (key, end, _) in self.driver.connections() {
+            if events.len() < self.batch {
+                events.extend(self.kernel.tells(end.id).map(|ready| (key, ready)));
             }
         }
-        if let Some(key) = self.stale.filter(|_| world.strikes(Fault::StaleEvent)) {
-            events.push((key, Ready::MAYBE));
-        }
+        events.extend(self.kernel.stale().map(|key| (key, Ready::MAYBE)));
         events
     }
 
-    fn turn(
-        &mut self,
-        key: Key,
-        now: Duration,
-        turn: fn(&mut Connection, &mut End, &mut [u8], Duration) -> io::Result<Turn>,
-    ) {
-        let Some(watched) = self.connections.get_mut(key) else { return };
-        let turned = turn(&mut watched.connection, &mut watched.end, &mut self.hot, now);
-        let connection = &watched.connection;
-        let kept = connection.kept();
+    /// No connection has more memory than it may, nor what is of no use.
+    fn check_memory(&self) {
         let most = self.limits.high_water + self.held;
-        assert!(kept <= most, "{kept} bytes of memory");
-        let (unsent, echo) = (connection.session().unsent(), &connection.session().echo);
-        let useful = echo.reason().is_none() || turned.is_err() || kept == unsent;
-        assert!(useful, "{kept} bytes of memory for {unsent} that will be sent");
-        if connection.awaits_writable() && !watched.watches_writable {
-            watched.watches_writable = true;
-            self.world.borrow_mut().links[watched.end.id].edge[SERVER] = true;
-        }
-        match turned {
-            Ok(Turn::Waits) => {}
-            Ok(Turn::Unfinished) => {
-                if !mem::replace(&mut watched.queued, true) {
-                    self.unfinished.push_back(key);
-                }
-            }
-            Ok(Turn::Ended) => return self.end(key, None, now),
-            Err(error) => return self.end(key, Some(&error), now),
-        }
-        if !watched.connection.is_steady() {
-            self.timers.arm_by(key.index, watched.connection.wake_at());
-        }
-    }
-
-    fn end(&mut self, key: Key, failure: Option<&io::Error>, now: Duration) {
-        self.timers.arm(key.index, None);
-        let Watched { end, connection, .. } = self.connections.remove(key).unwrap();
-        drop(end);
-        connection.settle(failure, now);
-        self.stale = Some(key);
-    }
-
-    fn arm(&mut self, key: Key, now: Duration) {
-        if let Some(watched) = self.connections.get_mut(key) {
-            let later = now.saturating_add(Duration::from_nanos(1));
-            self.timers.arm(key.index, watched.connection.wake_at().map(|at| at.max(later)));
+        for (_, _, connection) in self.driver.connections() {
+            let (kept, session) = (connection.kept(), connection.session());
+            assert!(kept <= most, "{kept} bytes of memory");
+            let unsent = session.unsent();
+            let useful = session.echo.reason().is_none() || kept == unsent;
+            assert!(useful, "{kept} bytes of memory for {unsent} that will be sent");
         }
     }
 }
@@ -153,70 +103,90 @@ impl Engine for Epoll {
 
     fn admit(&mut self, end: End) {
         let now = self.world.borrow().now;
-        let mut connection = Connection::new(service::session(&self.service, end.id, now));
-        if let Some(begun) = self.drain {
-            connection.drain(begun);
-        }
-        self.world.borrow_mut().links[end.id].edge[SERVER] = true;
-        let watched = Watched { end, connection, queued: false, watches_writable: false };
-        let key = self.connections.insert(watched).map_err(drop).unwrap();
-        self.arm(key, now);
+        let session = service::session(&self.service, end.id, now);
+        self.driver.admit(end, session, now, &mut self.kernel).unwrap();
     }
 
     fn drain(&mut self) {
         let now = self.world.borrow().now;
-        self.drain = Some(now);
-        for key in self.connections.keys().collect::<Vec<_>>() {
-            let connection = &mut self.connections.get_mut(key).unwrap().connection;
-            connection.drain(now);
-            self.timers.arm_by(key.index, connection.wake_at());
-        }
+        self.driver.drain(now);
     }
 
     fn is_ready(&self, world: &World) -> bool {
-        let is_told = |watched: &Watched| {
-            world.links[watched.end.id].edge[SERVER] && readiness(world, watched).is_some()
-        };
-        !self.unfinished.is_empty() || self.watched().any(|(_, watched)| is_told(watched))
+        let is_told =
+            |id: usize| world.links[id].edge[SERVER] && self.kernel.readiness(world, id).is_some();
+        self.driver.is_pressing() || self.driver.connections().any(|(_, end, _)| is_told(end.id))
     }
 
     fn wake_at(&self) -> Option<Duration> {
-        self.timers.next()
+        self.driver.wake_at()
     }
 
     fn turn(&mut self, ended: &mut Vec<(usize, Status)>) {
         let now = self.world.borrow().now;
         for (key, ready) in self.events() {
-            let Some(watched) = self.connections.get_mut(key) else { continue };
-            watched.connection.ready(ready);
-            if !watched.queued {
-                self.turn(key, now, Connection::turn);
-            }
+            self.driver.ready(key, ready, now, &mut self.kernel);
+            self.check_memory();
         }
-        for _ in 0..self.unfinished.len() {
-            let Some(key) = self.unfinished.pop_front() else { break };
-            if let Some(watched) = self.connections.get_mut(key) {
-                watched.queued = false;
-                self.turn(key, now, Connection::turn);
-            }
-        }
-        while let Some(index) = self.timers.ring(now) {
-            if let Some((key, _)) = self.connections.at(index) {
-                self.turn(key, now, Connection::tick);
-                self.arm(key, now);
-            }
-        }
+        self.driver.finish(now, &mut self.kernel);
+        self.check_memory();
         service::ended(&self.service, ended);
     }
 
     fn statuses(&self, statuses: &mut Vec<(usize, Status)>) {
-        service::statuses(self.watched().map(|(_, open)| open.connection.session()), statuses);
+        service::statuses(self.driver.connections().map(|(_, _, open)| open.session()), statuses);
     }
 
     fn check_at_rest(&self) {
-        assert!(self.connections.is_empty(), "connections are left");
+        assert!(self.driver.is_empty(), "connections are left");
         assert_eq!(self.service.admission.open(), 0, "slots are still taken");
-        assert_eq!(self.timers.next(), None, "a timer is left");
+        assert_eq!(self.driver.wake_at(), None, "a timer is left");
+    }
+}
+
+impl Watch<End> for Kernel {
+    fn input(&mut self, key: Key, end: &End) -> io::Result<()> {
+        self.known.push((key, end.id));
+        self.world.borrow_mut().links[end.id].edge[SERVER] = true;
+        Ok(())
+    }
+
+    fn input_and_room(&mut self, _key: Key, end: &End) -> io::Result<()> {
+        self.writers.push(end.id);
+        self.world.borrow_mut().links[end.id].edge[SERVER] = true;
+        Ok(())
+    }
+}
+
+impl Kernel {
+    /// What has changed on a socket since that was last told.
+    fn tells(&self, id: usize) -> Option<Ready> {
+        let world = &mut *self.world.borrow_mut();
+        if !std::mem::take(&mut world.links[id].edge[SERVER]) {
+            return None;
+        }
+        world.note(id, What::Event, 0);
+        self.readiness(world, id)
+    }
+
+    /// At times, the last connection that is no more: an event of it was on its way.
+    fn stale(&self) -> Option<Key> {
+        let world = &mut *self.world.borrow_mut();
+        let ended = self.known.iter().rev().find(|(_, id)| !world.links[*id].open[SERVER]);
+        let (key, _) = *ended.filter(|_| world.strikes(Fault::StaleEvent))?;
+        Some(key)
+    }
+
+    /// What a socket is ready for, as an event would tell it now; none when there would be no event.
+    fn readiness(&self, world: &World, id: usize) -> Option<Ready> {
+        let link = &world.links[id];
+        let watches_writable = self.writers.contains(&id);
+        let ready = Ready {
+            readable: link.is_readable(SERVER),
+            writable: link.reset || watches_writable && link.is_writable(SERVER),
+            behind: link.reset || link.into[SERVER].fin_arrived,
+        };
+        (ready != Ready::default()).then_some(ready)
     }
 }
 
@@ -232,15 +202,4 @@ impl Stream for End {
     fn shut_down_write(&mut self) -> io::Result<()> {
         self.shut_down()
     }
-}
-
-/// What a socket is ready for, as an event would tell it now; none when there would be no event.
-fn readiness(world: &World, watched: &Watched) -> Option<Ready> {
-    let link = &world.links[watched.end.id];
-    let ready = Ready {
-        readable: link.is_readable(SERVER),
-        writable: link.reset || watched.watches_writable && link.is_writable(SERVER),
-        behind: link.reset || link.into[SERVER].fin_arrived,
-    };
-    (ready != Ready::default()).then_some(ready)
 }

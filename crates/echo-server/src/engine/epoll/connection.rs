@@ -223,7 +223,7 @@ impl Connection {
         let discards = self.session.echo.intake() == Intake::Discard;
         if let Some(kept) = self.kept.as_mut().filter(|_| !discards) {
             // The front of a frame is kept, nothing is unsent: `kept` is what is held.
-            kept.push(new);
+            kept.push(new, self.session.max_held());
             self.session.received(kept.pending(), n, now);
             self.forget(0);
         } else {
@@ -231,7 +231,7 @@ impl Connection {
             let sent = self.write(stream, &new[..released], now)?;
             if sent < n && !discards {
                 let kept = self.kept.get_or_insert_with(|| Box::new(Buffer::new(KEPT_SIZE)));
-                kept.push(&new[sent..]);
+                kept.push(&new[sent..], self.session.max_held());
                 self.forget(0);
             }
         }
@@ -309,13 +309,12 @@ fn is_temporary(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, sync::Arc};
+    use std::collections::VecDeque;
 
-    use clap::Parser;
     use echo_core::End;
 
     use super::*;
-    use crate::{Config, Shutdown, admission::Slot, args::Args, peer::Peer, service::Service};
+    use crate::{admission::Slot, peer::Peer, service::Service};
 
     const SECOND: Duration = Duration::from_secs(1);
     const DATA: Ready = Ready { readable: true, writable: false, behind: false };
@@ -367,10 +366,7 @@ mod tests {
 
     impl Rig {
         fn new(args: &[&str]) -> Self {
-            let args = Args::try_parse_from([&["echo-server"], args].concat()).unwrap();
-            let config = Config::try_from(&args).unwrap();
-            let shutdown = Arc::new(Shutdown::new(config.drain_timeout).unwrap());
-            let slot = Slot::reserve(&Service::new(config, shutdown)).unwrap();
+            let slot = Slot::reserve(&Service::asked_for(args)).unwrap();
             let peer = Peer::Inet("192.0.2.1:1".parse().unwrap());
             let connection = Connection::new(Session::new(slot, peer, Duration::ZERO));
             Self { connection, stream: Script::default(), hot: vec![0; ECHO_READ_SIZE] }

@@ -11,18 +11,20 @@ use std::{
     time::Duration,
 };
 
-use echo_core::{Buffer, Decoder, ECHO_READ_SIZE, Intake};
+use echo_core::{Buffer, ECHO_READ_SIZE, Intake};
 use rustix::event::PollFlags;
 use socket2::Socket;
 
 use crate::{service::Service, session::Session, wait::wait};
 
+/// The room for reads until one fills it: most connections are idle, or send small messages.
+const SMALL_READ: usize = 4 << 10;
+
 /// Echoes on one connection until it ends.
 pub(crate) fn serve(socket: Socket, session: Session) {
     let service = Arc::clone(session.service());
-    let bound = service.config.codec.max_buffered();
-    let buffer = Buffer::new(ECHO_READ_SIZE);
-    let mut connection = Connection { socket, session, service, bound, buffer };
+    let buffer = Buffer::new(SMALL_READ);
+    let mut connection = Connection { socket, session, service, buffer, is_small: true };
     let failure = connection.run().err();
     let Connection { socket, session, service, .. } = connection;
     drop(socket); // before the slot: who waits for that may need the descriptor
@@ -33,10 +35,10 @@ struct Connection {
     socket: Socket,
     session: Session,
     service: Arc<Service>,
-    /// The most that may be held.
-    bound: Option<usize>,
     /// What was received and not sent: first what is released, then what is held.
     buffer: Buffer,
+    /// No read has filled it yet.
+    is_small: bool,
 }
 
 impl Connection {
@@ -88,6 +90,9 @@ impl Connection {
         let Some(n) = unless_it_would_wait((&self.socket).write(released))? else {
             return Ok(false);
         };
+        if n == 0 {
+            return Err(io::ErrorKind::WriteZero.into()); // or it would be tried for ever
+        }
         self.buffer.discard(n);
         self.session.sent(n, now);
         Ok(true)
@@ -101,7 +106,8 @@ impl Connection {
             Intake::Echo(n) => n,
             _ => ECHO_READ_SIZE,
         };
-        let space = self.buffer.space(self.bound.map(|held| held.saturating_add(unsent)));
+        let bound = self.session.max_held().map(|held| held.saturating_add(unsent));
+        let space = self.buffer.space(bound);
         let room = space.len().min(most);
         let space = &mut space[..room];
         let Some(n) = unless_it_would_wait((&self.socket).read(space))? else { return Ok(false) };
@@ -109,6 +115,11 @@ impl Connection {
         self.session.received(&self.buffer.pending()[unsent..], n, now);
         if self.session.echo.intake() == Intake::Discard {
             self.buffer.truncate(self.session.unsent());
+        }
+        if n == room && self.is_small {
+            let mut buffer = Buffer::new(ECHO_READ_SIZE);
+            buffer.push(self.buffer.pending(), bound);
+            (self.buffer, self.is_small) = (buffer, false);
         }
         Ok(n == room)
     }

@@ -29,9 +29,8 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 use tracing::warn;
 
-use super::CUT_GRACE;
+use super::{CUT_GRACE, Work};
 use crate::{
-    Summary,
     acceptor::{Accepted, Acceptor},
     admission::Slot,
     listener::Listener,
@@ -44,10 +43,14 @@ use crate::{
 /// A connection's stack: the echo loop is shallow, its buffer is on the heap.
 const STACK_SIZE: usize = 256 << 10;
 
-/// Serves until a shutdown has begun and every connection has ended or was cut.
-pub(crate) fn serve(listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<()> {
+/// An accept loop that serves until a shutdown has begun and every connection has ended or was cut.
+///
+/// # Errors
+/// When the system has not what it takes, such as a descriptor.
+pub(super) fn prepare(listeners: Vec<Listener>, service: &Arc<Service>) -> io::Result<Work> {
     let acceptor = Acceptor::new(service, listeners)?;
-    Engine { service: Arc::clone(service), acceptor, spare: None }.run()
+    let engine = Engine { service: Arc::clone(service), acceptor, spare: None };
+    Ok(Box::new(|| engine.run()))
 }
 
 struct Engine {
@@ -139,8 +142,7 @@ impl Engine {
             // Connections cut themselves at the deadline, and tell what they came to.
             let leaves_at = deadline.and_then(|deadline| deadline.checked_add(CUT_GRACE));
             if leaves_at.is_some_and(|at| Instant::now() >= at) {
-                let accepted = u64::try_from(open).unwrap_or(u64::MAX);
-                service.settle(&Summary { accepted, cut: open, ..Summary::default() });
+                service.abandon(open);
                 return Ok(());
             }
             let rung = (bell.as_fd(), PollFlags::IN);

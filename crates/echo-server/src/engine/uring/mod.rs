@@ -34,11 +34,9 @@ use self::{
 };
 use super::{CUT_GRACE, Work};
 use crate::{
-    Summary,
     acceptor::{Accepted, Acceptor},
     admission::Slot,
     listener::{BACKLOG, Listener},
-    peer::Peer,
     service::Service,
     session::Session,
     spin::Spin,
@@ -115,7 +113,7 @@ impl Worker {
         let mut batch = Batch::default();
         let mut now = self.service.now();
         loop {
-            self.end_when_told(now);
+            self.end_when_told();
             self.mind_doors(now);
             if self.is_over() {
                 return Ok(());
@@ -174,18 +172,20 @@ impl Worker {
     }
 
     /// Passes a shutdown on: to everyone once, to those who are left when its time is over.
-    fn end_when_told(&mut self, now: Duration) {
+    ///
+    /// The time is asked for anew: who is cut is late by it, not only by the deadline.
+    fn end_when_told(&mut self) {
         let was_told = self.told;
         if !self.told && self.service.shutdown.has_begun() {
             self.told = true;
             self.changed = true;
-            self.driver.drain(now, &mut self.ring);
+            self.driver.drain(self.service.now(), &mut self.ring);
         }
         let deadline = self.service.shutdown.deadline().filter(|_| self.told && !self.cut);
         if deadline.is_some_and(|at| at <= Instant::now()) {
             self.cut = true;
             self.changed = true;
-            self.driver.cut(now, &mut self.ring);
+            self.driver.cut(self.service.now(), &mut self.ring);
             // A door that is shut, and not done, after a look at who is behind it, had to rest.
             if !self.early.is_empty() || was_told && self.doors.contains(&Door::Shut) {
                 warn!("connections in the backlog were not served in time");
@@ -269,9 +269,8 @@ impl Worker {
     }
 
     fn admit(&mut self, slot: Slot, socket: OwnedFd, now: Duration) {
-        let socket = Socket::from(socket);
-        let Ok(peer) = Peer::of(&socket) else { return }; // it has gone by now
-        if let Accepted::Connection(socket, slot, peer) = self.acceptor.admit(slot, socket, peer) {
+        let admitted = self.acceptor.admit(slot, Socket::from(socket));
+        if let Accepted::Connection(socket, slot, peer) = admitted {
             let session = Session::new(slot, peer, now);
             self.driver.admit(socket.into(), session, now, &mut self.ring);
         }
@@ -287,9 +286,7 @@ impl Worker {
         if deadline.is_none_or(|at| Instant::now() < at + CUT_GRACE) {
             return false;
         }
-        let open = self.driver.open();
-        let accepted = u64::try_from(open).unwrap_or(u64::MAX);
-        self.service.settle(&Summary { accepted, cut: open, ..Summary::default() });
+        self.service.abandon(self.driver.open());
         true
     }
 }

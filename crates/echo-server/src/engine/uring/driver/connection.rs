@@ -2,8 +2,6 @@
 
 use std::{mem, time::Duration};
 
-use echo_core::Decoder;
-
 use super::{Chunk, Group, NONE, Request, Ring, SMALL};
 use crate::{session::Session, slots::Key};
 
@@ -159,7 +157,7 @@ impl Own {
         let (len, capacity) = (self.held.len(), self.held.capacity());
         let needed = len.saturating_add(bytes.len());
         if needed > capacity {
-            let bound = session.service().config.codec.max_buffered().unwrap_or(usize::MAX);
+            let bound = session.max_held().unwrap_or(usize::MAX);
             let target = capacity.saturating_mul(2).min(bound).max(needed);
             self.held.reserve_exact(target - len);
         }

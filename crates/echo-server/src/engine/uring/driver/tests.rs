@@ -2,12 +2,8 @@
 
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
 
-use clap::Parser;
-
 use super::{connection::STREAK, *};
-use crate::{
-    admission::Slot, args::Args, config::Config, peer::Peer, service::Service, shutdown::Shutdown,
-};
+use crate::{admission::Slot, peer::Peer, service::Service};
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,13 +80,10 @@ struct Stage {
 
 impl Stage {
     fn new(args: &[&str]) -> Self {
-        let args = Args::parse_from([&["echo-server"], args].concat());
-        let config = Config::try_from(&args).unwrap();
-        let shutdown = Shutdown::new(config.drain_timeout).unwrap();
         Self {
             driver: Driver::new(),
             ring: Script::default(),
-            service: Service::new(config, Arc::new(shutdown)),
+            service: Service::asked_for(args),
             closed: Rc::default(),
             now: Duration::ZERO,
         }
