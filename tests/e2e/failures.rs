@@ -122,7 +122,7 @@ fn a_service_that_answers_nothing_runs_into_the_timeout() {
     });
     let output = client(&[&silent, "--timeout", "100ms"]);
     drop(done);
-    assert_said(&output, 1, &["30 bytes sent, 0 returned; nothing came for 100ms"]);
+    assert_said(&output, 1, &["30 bytes sent, 0 returned; nothing came for 100 ms"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use signal_hook::{consts::SIGINT, iterator::Signals};
 use super::{
     Outcome, Verdict, args::BenchArgs, judge::Invalid, run::run, status::Status, table::Table,
 };
-use crate::{Ending, args::Globals, report, stdout::print, whole_file::WholeFile};
+use crate::{Ending, args::Globals, figures, report, stdout::print, whole_file::WholeFile};
 
 /// Runs what was asked for and tells what came of it.
 ///
@@ -71,8 +71,9 @@ fn failure(outcome: &Outcome) -> String {
     }
     some(u64::from(failed), "connections failed");
     let missed = outcome.slo.iter().filter(|slo| !slo.met).map(|slo| {
-        let measured = slo.measured.unwrap_or_default();
-        format!("{} is {measured:.3?}, over {:?}", slo.slo.what, slo.slo.limit)
+        let [measured, limit] = [slo.measured.unwrap_or_default(), slo.slo.limit];
+        let [measured, limit] = [measured, limit].map(figures::duration);
+        format!("{} is {measured}, over {limit}", slo.slo.what)
     });
     wrong.extend(missed);
     if let Some(why) = outcome.probe.as_ref().and_then(|probe| probe.failed.as_ref()) {

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use thiserror::Error;
 
 use super::{Mode, Outcome, Slo, SloResult, Statistic, percentile};
+use crate::figures;
 
 /// The share of due messages that may go unsent.
 const MAX_UNSENT: f64 = 0.01;
@@ -60,8 +61,8 @@ fn lag(outcome: &Outcome) -> Option<String> {
     let share = outcome.latency().value_at_percentile(50.0) as f64 * MAX_LAG_SHARE;
     let late = lag.value_at_percentile(99.0);
     (late > MAX_LAG && late as f64 > share).then(|| {
-        let late = Duration::from_nanos(late);
-        format!("we sent late: 1 % of the messages {late:.3?} or more after they could be sent")
+        let late = figures::time(late as f64);
+        format!("we sent late: 1 % of the messages {late} or more after they could be sent")
     })
 }
 

@@ -9,7 +9,7 @@ use std::{
 use socket2::Socket;
 
 use super::{Probe, clock::Clock, histogram, plan::Plan};
-use crate::pattern::Pattern;
+use crate::{figures, pattern::Pattern};
 
 /// Bytes of a message.
 const SIZE: usize = 64;
@@ -55,7 +55,7 @@ pub(super) fn run(plan: &Plan, clock: Clock, mut stream: Socket, timeout: Durati
     })();
     probe.failed = result.err().map(|error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            format!("nothing came for {timeout:?}")
+            format!("nothing came for {}", figures::duration(timeout))
         }
         _ => error.to_string(),
     });

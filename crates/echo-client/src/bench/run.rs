@@ -25,6 +25,7 @@ use super::{
     tally::{Tally, count_reason},
     worker::{Finished, Report, Worker},
 };
+use crate::figures;
 
 /// Between the last connection's opening and the start of the load: threads get ready in it.
 const GET_READY: Duration = Duration::from_millis(20);
@@ -157,7 +158,8 @@ pub fn run(
     judge(&mut outcome);
     if late > MAX_LATE {
         outcome.invalid.push(format!(
-            "the load began {late:.1?} after --start-at: opening connections took too long"
+            "the load began {} after --start-at: opening connections took too long",
+            figures::duration(late)
         ));
     }
     Ok(outcome)

@@ -7,7 +7,7 @@ use std::{
 
 use echo_cli::Endpoint;
 
-use crate::Connector;
+use crate::{Connector, figures};
 
 /// One run: the load, how long, and what is asked of the path.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,7 +165,7 @@ pub enum Statistic {
 impl fmt::Display for Statistic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Percentile(percent) => write!(f, "p{percent}"),
+            Self::Percentile(percent) => f.write_str(&figures::percentile(*percent)),
             Self::Mean => f.write_str("mean"),
             Self::Max => f.write_str("max"),
         }

@@ -5,11 +5,8 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Progress,
-    clock::nanos,
-    table::{Latency, grouped},
-};
+use super::Progress;
+use crate::figures;
 
 /// Rewrites one line of stderr, if that is a terminal.
 pub(super) struct Status {
@@ -56,8 +53,10 @@ impl Status {
             return format!("{seconds}s  waiting for what is missing  {errors} errors");
         }
         let of = format!("{seconds}s of {}s", self.total.as_secs());
-        let Some(rate) = messages_per_s.map(grouped) else { return format!("{of}  measuring") };
-        let p99 = p99.map_or_else(|| "-".to_owned(), |p99| Latency(nanos(p99)).to_string());
+        let Some(rate) = messages_per_s.map(figures::number) else {
+            return format!("{of}  measuring");
+        };
+        let p99 = p99.map_or_else(|| "-".to_owned(), figures::duration);
         format!("{of}  {rate} msg/s  p99 {p99}  {errors} errors")
     }
 }
@@ -82,7 +81,7 @@ mod tests {
         };
         assert_eq!(status.text(&at(0.5)), "0s  warming up");
         assert_eq!(status.text(&at(1.5)), "1s of 11s  measuring");
-        assert_eq!(status.text(&at(3.2)), "3s of 11s  123,456 msg/s  p99 789us  2 errors");
+        assert_eq!(status.text(&at(3.2)), "3s of 11s  123,456 msg/s  p99 789 µs  2 errors");
         assert_eq!(status.text(&at(12.0)), "12s  waiting for what is missing  2 errors");
     }
 }

@@ -40,6 +40,7 @@ use signal_hook::{consts::SIGINT, flag};
 use crate::{
     ConnectError, Ending,
     args::Globals,
+    figures,
     pattern::{Damage, DamageKind, Pattern},
 };
 pub(crate) use args::PingArgs;
@@ -345,6 +346,7 @@ impl<'a> Session<'a> {
     /// Gives up what is awaited for too long.
     fn give_up_overdue(&mut self, now: Instant) -> anyhow::Result<()> {
         let wait = self.wait();
+        let told = figures::duration(wait);
         while let Some(probe) = self.probes.get_mut(self.settled) {
             if now < probe.sent + wait {
                 break;
@@ -353,7 +355,7 @@ impl<'a> Session<'a> {
             let seq = probe.seq;
             self.awaited -= 1;
             self.tally.lost += 1;
-            self.output.alarm(format_args!("seq={seq} lost: no reply within {wait:?}"))?;
+            self.output.alarm(format_args!("seq={seq} lost: no reply within {told}"))?;
             let mut arrivals = Vec::new();
             if let Some(Connection { path, first, .. }) = &mut self.connection {
                 if let Some(probe) = seq.checked_sub(*first) {

@@ -6,7 +6,7 @@ use echo_cli::Endpoint;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::bench::{histogram, percentile};
+use crate::bench::{histogram, nanos, percentile};
 
 /// The sums of a run. Every probe sent is received, lost, late or still on its way.
 #[derive(Debug)]
@@ -230,10 +230,6 @@ impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.0.as_secs_f64() * 1e3)
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[expect(

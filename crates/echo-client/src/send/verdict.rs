@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use echo_cli::Endpoint;
 use serde::Serialize;
 
+use crate::{bench::nanos, figures};
+
 /// The judgement of one `send`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -108,7 +110,7 @@ impl Verdict {
             missing_frames: self.missing_frames,
             mismatch_at: offset,
             end: self.end.to_string(),
-            elapsed_ns: u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX),
+            elapsed_ns: nanos(self.elapsed),
         })
     }
 
@@ -137,7 +139,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, returned, .. } = self;
         if self.is_identical() {
-            write!(f, "identical: {sent} bytes sent and returned in {:.3?}", self.elapsed)?;
+            let elapsed = figures::duration(self.elapsed);
+            write!(f, "identical: {sent} bytes sent and returned in {elapsed}")?;
             return match self.end {
                 End::AllReturned => f.write_str("; the peer keeps the connection open"),
                 _ => Ok(()),
@@ -176,7 +179,9 @@ impl fmt::Display for End {
         match self {
             Self::PeerClosed => f.write_str("the peer closed"),
             Self::AllReturned => f.write_str("the peer keeps the connection open"),
-            Self::TimedOut(timeout) => write!(f, "nothing came for {timeout:?}"),
+            Self::TimedOut(timeout) => {
+                write!(f, "nothing came for {}", figures::duration(*timeout))
+            }
             Self::Failed(why) => f.write_str(why),
             Self::OutputClosed => f.write_str("our output was closed"),
             Self::Interrupted => f.write_str("interrupted"),
