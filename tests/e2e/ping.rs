@@ -337,7 +337,7 @@ fn a_closed_stdout_ends_it_without_an_error() {
 fn what_cannot_be_pinged_is_a_usage_error() {
     for (args, said) in [
         (&["udp://127.0.0.1:7", "-s", "65508"][..], "a datagram has at most 65507 bytes"),
-        (&["127.0.0.1:7", "-s", "0"], "of an empty probe nothing comes back"),
+        (&["127.0.0.1:7", "-s", "0"], "nothing comes back of an empty message"),
         (&["127.0.0.1:7", "-s", "65MiB"], "more than 64MiB"),
         (&["127.0.0.1:7", "-c", "0"], "0 is not in 1.."),
         (&["127.0.0.1:7", "-4", "-6"], "cannot be used with"),

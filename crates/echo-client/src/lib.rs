@@ -13,6 +13,8 @@ mod args;
 pub mod bench;
 mod figures;
 mod hlog;
+mod interrupt;
+mod message;
 mod page;
 pub mod pattern;
 mod ping;

@@ -10,12 +10,9 @@ use std::{
 use clap::{Args, ValueEnum};
 use echo_cli::Endpoint;
 
-use crate::args::Globals;
+use crate::{args::Globals, message};
 
-use super::{Arrival, Instance, Mode, Settings, Slo, Statistic, flow::MAX_DATAGRAM};
-
-/// The largest message.
-const MAX_SIZE: usize = 64 << 20;
+use super::{Arrival, Instance, Mode, Settings, Slo, Statistic};
 
 /// The most connections: what the load's pattern tells apart, less the probe's.
 const MAX_CONNECTIONS: i64 = (1 << 24) - 1;
@@ -45,7 +42,7 @@ pub(crate) struct BenchArgs {
     connections: u32,
 
     /// Bytes of a message, up to 64MiB; of a datagram, up to 65507
-    #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = message_size)]
+    #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = message::size)]
     size: usize,
 
     /// How long to measure
@@ -147,14 +144,8 @@ impl BenchArgs {
     /// # Errors
     /// A sentence, when flags contradict each other.
     pub(super) fn settings(&self, globals: &Globals) -> anyhow::Result<Settings> {
-        if matches!(self.target, Endpoint::Udp { .. }) {
-            if self.size > MAX_DATAGRAM {
-                anyhow::bail!("a datagram has at most {MAX_DATAGRAM} bytes; use a smaller --size");
-            }
-            if self.probe {
-                anyhow::bail!("--probe needs a stream, and {} is none; leave it out", self.target);
-            }
-        } else if self.max_loss > 0.0 {
+        message::check_size(&self.target, self.size)?;
+        if self.max_loss > 0.0 && !matches!(self.target, Endpoint::Udp { .. }) {
             anyhow::bail!("a stream may lose nothing; leave out --max-loss, or use udp://");
         }
         if self.start_at.is_some_and(|start| start < SystemTime::now()) {
@@ -202,14 +193,6 @@ impl BenchArgs {
             timeout: globals.timeout,
             connector: globals.connector,
         })
-    }
-}
-
-fn message_size(text: &str) -> Result<usize, String> {
-    match echo_cli::size(text)? {
-        0 => Err("an empty message has no latency; use 1 or more".to_owned()),
-        size if size > MAX_SIZE => Err("more than 64MiB".to_owned()),
-        size => Ok(size),
     }
 }
 

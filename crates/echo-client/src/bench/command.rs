@@ -1,23 +1,13 @@
 //! The `bench` command: runs, tells, and judges.
 
-use std::{
-    io,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-};
-
-use anyhow::Context;
-use echo_cli::exit;
-use signal_hook::{consts::SIGINT, iterator::Signals};
+use std::path::PathBuf;
 
 use super::{
     Outcome, Verdict, args::BenchArgs, judge::Invalid, run::run, status::Status, table::Table,
 };
-use crate::{Ending, args::Globals, figures, report, stdout::print, whole_file::WholeFile};
+use crate::{
+    Ending, args::Globals, figures, interrupt, report, stdout::print, whole_file::WholeFile,
+};
 
 /// Runs what was asked for and tells what came of it.
 ///
@@ -27,8 +17,7 @@ pub(crate) fn bench(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Endin
     let settings = args.settings(globals)?;
     let check = |path: &Option<PathBuf>| path.as_deref().map(WholeFile::check).transpose();
     let (log, page) = (check(&args.hlog)?, check(&args.html)?);
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_interrupt(&stop).context("cannot handle signals")?;
+    let stop = interrupt::flag()?;
     let quiet = globals.verbosity.quiet;
     let mut status = Status::new(quiet, settings.warmup, settings.duration);
     let result = run(&settings, &stop, &mut |progress| status.show(progress));
@@ -80,18 +69,4 @@ fn failure(outcome: &Outcome) -> String {
         wrong.push(format!("the probe failed: {why}"));
     }
     format!("the path failed: {}", wrong.join("; "))
-}
-
-/// The first SIGINT ends the run, to be judged as far as it came; the second ends the process.
-fn stop_on_interrupt(stop: &Arc<AtomicBool>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT])?;
-    let stop = Arc::clone(stop);
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        for _ in signals.forever() {
-            if stop.swap(true, Ordering::SeqCst) {
-                std::process::exit(i32::from(exit::INTERRUPTED));
-            }
-        }
-    })?;
-    Ok(())
 }
