@@ -60,7 +60,7 @@ pub(crate) struct BenchArgs {
 
     /// How messages are spaced
     #[arg(long, value_name = "HOW", default_value = "even", requires = "rate")]
-    arrival: ArrivalArg,
+    arrival: Arrival,
 
     /// Load before measuring
     #[arg(long, value_name = "DUR", default_value = "1s", value_parser = echo_cli::duration)]
@@ -120,15 +120,6 @@ At the end, what is missing is waited for as long as --timeout says.
 Exit codes: 0 good; 1 the path failed or missed an objective; 2 usage or local error; 3 the figures
 are invalid, for the reasons told";
 
-/// `--arrival`
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ArrivalArg {
-    /// At equal distances
-    Even,
-    /// Independently of each other
-    Poisson,
-}
-
 /// `--verify`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Verify {
@@ -153,10 +144,9 @@ impl BenchArgs {
                 "--start-at is over; use a time to come, in UTC, as in 2026-01-31T12:00:00Z"
             );
         }
-        let mode = match (self.rate, self.arrival) {
-            (None, _) => Mode::Closed,
-            (Some(rate), ArrivalArg::Even) => Mode::Open { rate, arrival: Arrival::Even },
-            (Some(rate), ArrivalArg::Poisson) => Mode::Open { rate, arrival: Arrival::Poisson },
+        let mode = match self.rate {
+            None => Mode::Closed,
+            Some(rate) => Mode::Open { rate, arrival: self.arrival },
         };
         let depth = self.depth.unwrap_or(match mode {
             Mode::Closed => 1,

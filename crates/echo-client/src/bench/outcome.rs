@@ -93,7 +93,7 @@ pub const MAX_TOLD: usize = 16;
 
 impl Outcome {
     /// The outcome of a run in which nothing has happened.
-    pub(super) fn empty(settings: Settings) -> Self {
+    pub(crate) fn empty(settings: Settings) -> Self {
         Self {
             settings,
             started: SystemTime::UNIX_EPOCH,

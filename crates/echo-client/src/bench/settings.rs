@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use clap::ValueEnum;
 use echo_cli::Endpoint;
 
 use crate::{Connector, figures};
@@ -109,7 +110,7 @@ impl Mode {
 }
 
 /// How the messages of an open loop are spaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Arrival {
     /// At equal distances.
     Even,

@@ -156,6 +156,11 @@ pub(crate) struct Objective {
 impl Latency {
     /// The figures, with the whole distribution.
     pub(crate) fn of(samples: &Histogram<u64>) -> Self {
+        Self { hdr: Some(hlog::encode(samples)), ..Self::figures_of(samples) }
+    }
+
+    /// The figures alone.
+    pub(crate) fn figures_of(samples: &Histogram<u64>) -> Self {
         let any = |value| (!samples.is_empty()).then_some(value);
         let at = |percent| percentile(samples, percent);
         Self {
@@ -170,7 +175,7 @@ impl Latency {
             p999: at(99.9),
             p9999: at(99.99),
             p99999: at(99.999),
-            hdr: Some(hlog::encode(samples)),
+            hdr: None,
         }
     }
 }
