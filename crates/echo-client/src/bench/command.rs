@@ -52,7 +52,7 @@ fn failure(outcome: &Outcome) -> String {
     some(outcome.damage.count, "places with damage");
     some(outcome.unanswered.count, "messages unanswered");
     if let Some(datagrams) = outcome.datagrams {
-        if outcome.loss() > outcome.settings.max_loss {
+        if datagrams.loss_on_path(outcome.sent) > outcome.settings.max_loss {
             some(datagrams.lost, "datagrams lost");
             some(datagrams.late, "datagrams late");
         }

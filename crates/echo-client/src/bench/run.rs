@@ -17,6 +17,7 @@ use super::{
     Unanswered,
     clock::Clock,
     connect::connect,
+    drops::ReceiveBuffers,
     flow::{DatagramFlow, Flow, StreamFlow},
     judge::judge,
     plan::Plan,
@@ -68,9 +69,11 @@ pub fn run(
     let connected = connect(settings, &numbers, stop)?;
     let connections = u32::try_from(connected.streams.len()).unwrap_or(u32::MAX);
     let probing = match settings.probe {
-        true => Some(settings.connector.connect(&settings.target)?),
+        true => Some(probe::open(settings)?),
         false => None,
     };
+    let streams = connected.streams.iter().map(|(_, stream)| stream);
+    let buffers = settings.is_datagrams().then(|| ReceiveBuffers::of(streams));
     let late = sleep_until(settings.start_at, stop);
     let clock = Clock::starting(Instant::now() + GET_READY);
     let started = SystemTime::now() + GET_READY + settings.warmup;
@@ -96,8 +99,8 @@ pub fn run(
         drop(reports);
         let probe = match probing {
             None => None,
-            Some(stream) => {
-                let probe = || probe::run(&plan, clock, stream, settings.timeout);
+            Some(path) => {
+                let probe = || probe::run(settings, &plan, clock, path);
                 let starting = thread::Builder::new().name("probe".into());
                 let probe = starting.spawn_scoped(scope, probe);
                 Some(probe.inspect_err(|_| plan.end(0)).context(NO_THREAD)?)
@@ -135,6 +138,7 @@ pub fn run(
             late: total.late,
             duplicated: total.duplicated,
             reordered: total.reordered,
+            dropped: buffers.as_ref().and_then(ReceiveBuffers::dropped),
         }),
         damage: Damage { count: total.damages, first: total.first_damages },
         connections,

@@ -57,6 +57,11 @@ impl Settings {
     pub fn is_datagrams(&self) -> bool {
         matches!(self.target, Endpoint::Udp { .. })
     }
+
+    /// How long a message that is missing is waited for.
+    pub(super) fn patience(&self) -> Duration {
+        if self.is_datagrams() { self.wait } else { self.timeout }
+    }
 }
 
 impl Default for Settings {

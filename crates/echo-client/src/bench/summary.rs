@@ -84,6 +84,7 @@ pub(crate) struct Datagrams {
     pub(crate) late: u64,
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
+    pub(crate) dropped: Option<u64>,
     /// The share that is lost or late.
     pub(crate) loss: f64,
 }
@@ -216,6 +217,7 @@ impl From<&Outcome> for Summary {
                 late: datagrams.late,
                 duplicated: datagrams.duplicated,
                 reordered: datagrams.reordered,
+                dropped: datagrams.dropped,
                 loss: outcome.loss(),
             }),
             damage: Damage { count: outcome.damage.count, first: outcome.damage.first.clone() },
@@ -303,9 +305,8 @@ impl Summary {
             && self.damage.count == 0
             && self.unanswered == 0
             && self.failed.is_empty()
-            && self.datagrams.is_none_or(|datagrams| {
-                datagrams.duplicated == 0 && datagrams.loss <= self.settings.max_loss.unwrap_or(0.0)
-            })
+            && self.datagrams.is_none_or(|datagrams| datagrams.duplicated == 0)
+            && !self.lost_too_many()
             && !probe_failed;
         match self.valid {
             _ if !is_intact => Verdict::Failed,
@@ -313,6 +314,15 @@ impl Summary {
             true if self.good => Verdict::Good,
             true => Verdict::Failed,
         }
+    }
+
+    /// Whether the path lost more datagrams than it may.
+    pub(crate) fn lost_too_many(&self) -> bool {
+        self.datagrams.is_some_and(|datagrams| {
+            let Datagrams { lost, late, duplicated, reordered, dropped, .. } = datagrams;
+            let told = super::Datagrams { lost, late, duplicated, reordered, dropped };
+            told.loss_on_path(self.sent) > self.settings.max_loss.unwrap_or(0.0)
+        })
     }
 
     /// Which part of a load this is, when it is one of several.

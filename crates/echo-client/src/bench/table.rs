@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use hdrhistogram::Histogram;
 
-use super::{Datagrams, Mode, Outcome, SloResult, Verdict, judge::mean, percentile};
+use super::{Datagrams, Mode, Outcome, Probe, SloResult, Verdict, judge::mean, percentile};
 use crate::figures;
 
 /// The percentiles of the table.
@@ -134,11 +134,14 @@ fn counts(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     if let Some(age) = unanswered.oldest {
         write!(f, " (the oldest for {})", figures::duration(age))?;
     }
-    if let Some(Datagrams { lost, late, duplicated, reordered }) = outcome.datagrams {
+    if let Some(Datagrams { lost, late, duplicated, reordered, dropped }) = outcome.datagrams {
         let percent = outcome.loss() * 100.0;
         let wait = figures::duration(outcome.settings.wait);
         write!(f, ", {lost} lost, {late} late ({percent:.3} % not back within {wait})")?;
         write!(f, ", {duplicated} duplicated, {reordered} reordered")?;
+        if let Some(dropped) = dropped.filter(|dropped| *dropped > 0) {
+            write!(f, ", {dropped} dropped by us")?;
+        }
     }
     if outcome.response.is_some() {
         write!(f, ", {unsent} unsent, {} held up by their connection", outcome.held)?;
@@ -167,8 +170,14 @@ fn troubles(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
             figures::duration(stall.start)
         )?;
     }
-    if let Some(why) = outcome.probe.as_ref().and_then(|probe| probe.failed.as_ref()) {
-        writeln!(f, "the probe failed: {why}")?;
+    if let Some(Probe { sent, received, failed, .. }) = &outcome.probe {
+        match failed {
+            Some(why) => writeln!(f, "the probe failed: {why}")?,
+            None if received < sent => {
+                writeln!(f, "the probe: {} of {sent} messages did not come back", sent - received)?;
+            }
+            None => {}
+        }
     }
     for SloResult { slo, measured, met } in &outcome.slo {
         let measured = measured.map_or_else(|| "unknown".to_owned(), figures::duration);

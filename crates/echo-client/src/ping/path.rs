@@ -19,7 +19,7 @@ use crate::pattern::Damage;
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Carries probes; one connection.
-pub(crate) trait Path {
+pub(crate) trait Path: Send {
     /// Sends the next probe, or begins to; returns when.
     fn send(&mut self) -> io::Result<Instant>;
 

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::Histogram;
 
 use crate::bench::{
-    Arrival, Counts, Instance, Interval, Mode, Outcome, Settings, Slo, SloResult, Stall,
-    Statistic, Throughput, histogram, nanos,
+    Arrival, Counts, Instance, Interval, Mode, Outcome, Settings, Slo, SloResult, Stall, Statistic,
+    Throughput, histogram, nanos,
 };
 
 /// What makes one run differ from the next.
