@@ -11,6 +11,8 @@
 
 mod args;
 pub mod bench;
+#[cfg(test)]
+mod docs;
 mod figures;
 mod hlog;
 mod interrupt;

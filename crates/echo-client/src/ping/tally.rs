@@ -244,11 +244,21 @@ fn whole(ns: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docs::{documented, printed};
 
     fn durations(micros: impl IntoIterator<Item = u64>) -> Durations {
         let mut durations = Durations::new();
         micros.into_iter().for_each(|micros| durations.record(Duration::from_micros(micros)));
         durations
+    }
+
+    #[test]
+    fn every_field_of_the_json_is_documented_and_no_other() {
+        let mut tally = Tally::new();
+        (tally.rtt, tally.connect) = (durations([20]), durations([30]));
+        let target = "127.0.0.1:7".parse().unwrap();
+        let json = tally.to_json(&target, Duration::from_secs(1));
+        assert_eq!(documented("ping"), printed(&json));
     }
 
     #[test]

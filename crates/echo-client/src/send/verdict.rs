@@ -188,3 +188,24 @@ impl fmt::Display for End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docs::{documented, printed};
+
+    #[test]
+    fn every_field_of_the_json_is_documented_and_no_other() {
+        let verdict = Verdict {
+            sent: 5,
+            returned: 5,
+            missing_frames: 0,
+            mismatch: None,
+            all_sent: true,
+            end: End::PeerClosed,
+            elapsed: Duration::ZERO,
+        };
+        let json = verdict.to_json(&"127.0.0.1:7".parse().unwrap());
+        assert_eq!(documented("send"), printed(&json));
+    }
+}
