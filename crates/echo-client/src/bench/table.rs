@@ -56,8 +56,11 @@ fn asked(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     if let Some(instance) = settings.instance {
         write!(f, ", instance {instance}")?;
     }
-    let [elapsed, warmup] = [outcome.elapsed, settings.warmup].map(figures::duration);
-    writeln!(f, ", {elapsed} after {warmup} of warm-up")
+    write!(f, ", {}", figures::duration(outcome.elapsed))?;
+    if !settings.warmup.is_zero() {
+        write!(f, " after {} of warm-up", figures::duration(settings.warmup))?;
+    }
+    writeln!(f)
 }
 
 fn latencies(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
