@@ -34,9 +34,13 @@ pub(super) fn judge(outcome: &mut Outcome) {
 }
 
 fn nothing(outcome: &Outcome) -> Option<String> {
-    // Where connections failed, that is why, and longer measuring does not help.
-    let nothing = outcome.sent == 0 && outcome.unsent == 0 && outcome.failed.is_empty();
-    nothing.then(|| "nothing was due while it measured: measure for longer".to_owned())
+    // Where connections failed, or somebody floods us, that is why, and longer measuring does not help.
+    let is_why = !outcome.failed.is_empty() || outcome.damage.count > 0;
+    let nothing = outcome.sent == 0 && outcome.unsent == 0 && !is_why;
+    nothing.then(|| match outcome.interrupted {
+        true => "it was interrupted before there was anything to measure".to_owned(),
+        false => "nothing was due while it measured: measure for longer".to_owned(),
+    })
 }
 
 fn dropped(outcome: &Outcome) -> Option<String> {

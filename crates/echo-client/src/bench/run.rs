@@ -356,6 +356,21 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_is_stopped_before_it_measures_has_measured_nothing() {
+        for mode in [Mode::Closed, Mode::Open { rate: 100.0, arrival: Arrival::Even }] {
+            let settings = Settings {
+                target: service(),
+                warmup: Duration::from_secs(3600),
+                mode,
+                ..Settings::default()
+            };
+            let outcome = run(&settings, &AtomicBool::new(true), &mut |_| {}).unwrap();
+            assert!(outcome.interrupted && !outcome.is_valid());
+            assert_eq!((outcome.elapsed, outcome.sent), (Duration::ZERO, 0));
+        }
+    }
+
+    #[test]
     fn a_stopped_run_ends_early_with_what_it_has() {
         let settings = Settings {
             target: service(),

@@ -28,7 +28,7 @@ impl Status {
         if !self.shown {
             return;
         }
-        let text = self.text(progress);
+        let text = cut(self.text(progress), columns());
         if text != self.line {
             // A terminal that takes nothing is told nothing.
             let _ = write!(io::stderr(), "\r\x1b[K{text}");
@@ -61,9 +61,30 @@ impl Status {
     }
 }
 
+/// How wide the terminal is just now.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    // A terminal that does not know is taken for a usual one.
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// What fits on one line: a longer one could not be rewritten.
+fn cut(text: String, columns: usize) -> String {
+    if text.chars().count() < columns { text } else { text.chars().take(columns - 1).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_as_long_as_the_terminal_is_wide() {
+        let text = "3s of 11s  p99 789 µs".to_owned();
+        assert_eq!(cut(text.clone(), 80), text);
+        assert_eq!(cut(text.clone(), 22), text);
+        assert_eq!(cut(text.clone(), 21), "3s of 11s  p99 789 µ");
+        assert_eq!(cut(text, 1), "");
+    }
 
     #[test]
     fn the_line_tells_rate_p99_and_errors() {
