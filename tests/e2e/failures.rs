@@ -10,10 +10,13 @@ use std::{
 use predicates::str::contains;
 use rustix::process::Signal;
 
-use crate::support::{
-    Server, client_path, client_to_nowhere, noise, output_of,
-    peers::{reset, serve_once},
-    server_path,
+use crate::{
+    bench::serve,
+    support::{
+        Server, client_path, client_to_nowhere, noise, output_of,
+        peers::{reset, serve_once},
+        server_path,
+    },
 };
 
 /// One line that names cause and fix, and the exit code.
@@ -272,4 +275,20 @@ fn a_large_message_on_a_dying_path_never_hangs() {
     let mut sending = client_to_nowhere();
     sending.args([&gone, "-f", "-"]).write_stdin(noise(4 << 20));
     sending.assert().code(1).stderr(contains("identical up to offset"));
+}
+
+#[test]
+fn who_answers_and_does_not_echo_is_asked_about() {
+    let other = serve(|_, mut stream| {
+        while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {
+            if stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").is_err() {
+                return;
+            }
+        }
+    });
+    let ping = client(&["ping", &other, "-c", "3", "-i", "0s", "-s", "20"]);
+    let told = String::from_utf8_lossy(&ping.stdout);
+    assert!(told.contains("3 corrupt") && told.contains("is that an echo service?"), "{told}");
+    let bench = client(&["bench", &other, "-c", "2", "-d", "300ms", "--warmup", "0s"]);
+    assert_said(&bench, 1, &["the path failed: ", "is that an echo service?"]);
 }

@@ -6,7 +6,8 @@ use super::{
     Outcome, Verdict, args::BenchArgs, judge::Invalid, run::run, status::Status, table::Table,
 };
 use crate::{
-    Ending, args::Globals, figures, interrupt, report, stdout::print, whole_file::WholeFile,
+    Ending, args::Globals, figures, interrupt, pattern::NOT_AN_ECHO, report, stdout::print,
+    whole_file::WholeFile,
 };
 
 /// Runs what was asked for and tells what came of it.
@@ -67,6 +68,9 @@ fn failure(outcome: &Outcome) -> String {
     wrong.extend(missed);
     if let Some(why) = outcome.probe.as_ref().and_then(|probe| probe.failed.as_ref()) {
         wrong.push(format!("the probe failed: {why}"));
+    }
+    if outcome.received == 0 && outcome.damage.count > 0 {
+        wrong.push(NOT_AN_ECHO.to_owned());
     }
     format!("the path failed: {}", wrong.join("; "))
 }

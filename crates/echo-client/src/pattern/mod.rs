@@ -39,6 +39,7 @@ mod damage;
 mod gaps;
 
 pub use checker::Checker;
+pub(crate) use damage::NOT_AN_ECHO;
 pub use damage::{Damage, DamageKind};
 
 /// Connections that can be told apart, and so the bits of a word that name one.

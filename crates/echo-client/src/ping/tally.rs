@@ -6,7 +6,10 @@ use echo_cli::Endpoint;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::bench::{histogram, nanos, percentile};
+use crate::{
+    bench::{histogram, nanos, percentile},
+    pattern::NOT_AN_ECHO,
+};
 
 /// The sums of a run. Every probe sent is received, lost, late or still on its way.
 #[derive(Debug)]
@@ -99,6 +102,10 @@ impl Tally {
         text += &format!(", {}% loss, time {}ms\n", rounded(percent), elapsed.as_millis());
         if let Some(damage) = &self.first_damage {
             text += &format!("first damage: {damage}\n");
+        }
+        // One alone may be bad luck.
+        if self.corrupt > 1 && self.corrupt >= self.received {
+            text += &format!("{NOT_AN_ECHO}\n");
         }
         for (what, durations) in [("rtt", &self.rtt), ("connect", &self.connect)] {
             if durations.count > 0 {
