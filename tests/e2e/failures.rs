@@ -12,11 +12,14 @@ use rustix::process::Signal;
 #[cfg(target_os = "linux")]
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use crate::support::{
-    Server, client_path, client_to_nowhere, noise, output_of,
-    peers::{reset, serve_once},
-    place::assert_echoes,
-    server_path,
+use crate::{
+    bench::serve,
+    support::{
+        Server, client_path, client_to_nowhere, noise, output_of,
+        peers::{reset, serve_once},
+        place::assert_echoes,
+        server_path,
+    },
 };
 
 /// One line that names cause and fix, and the exit code.
@@ -125,7 +128,7 @@ fn a_service_that_answers_nothing_runs_into_the_timeout() {
     });
     let output = client(&[&silent, "--timeout", "100ms"]);
     drop(done);
-    assert_said(&output, 1, &["30 bytes sent, 0 returned; nothing came for 100ms"]);
+    assert_said(&output, 1, &["30 bytes sent, 0 returned; nothing came for 100 ms"]);
 }
 
 #[test]
@@ -291,4 +294,20 @@ fn a_server_that_cannot_go_on_still_tells_what_it_has_served() {
     assert_eq!(ended.status.code(), Some(1), "{}", ended.log);
     assert!(ended.log.contains("cannot go on"), "{}", ended.log);
     assert_eq!((ended.count("connections"), ended.count("echoed")), (1, 5), "{}", ended.log);
+}
+
+#[test]
+fn who_answers_and_does_not_echo_is_asked_about() {
+    let other = serve(|_, mut stream| {
+        while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {
+            if stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").is_err() {
+                return;
+            }
+        }
+    });
+    let ping = client(&["ping", &other, "-c", "3", "-i", "0s", "-s", "20"]);
+    let told = String::from_utf8_lossy(&ping.stdout);
+    assert!(told.contains("3 corrupt") && told.contains("is that an echo service?"), "{told}");
+    let bench = client(&["bench", &other, "-c", "2", "-d", "300ms", "--warmup", "0s"]);
+    assert_said(&bench, 1, &["the path failed: ", "is that an echo service?"]);
 }

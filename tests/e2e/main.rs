@@ -2,6 +2,7 @@
 
 mod bench;
 mod damage;
+mod datagrams;
 mod endpoints;
 #[cfg(target_os = "linux")]
 mod engine;

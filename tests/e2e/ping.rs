@@ -159,7 +159,7 @@ fn bytes_that_are_lost_are_named_when_the_next_probe_shows_it() {
         }
     });
     let words = [
-        "seq=1 lost: no reply within 1s",
+        "seq=1 lost: no reply within 1 s",
         "seq=1 damaged: lost 20 bytes at offset 44\n",
         "seq=2 time=",
         "2 probes transmitted, 1 received, 1 corrupt, 50% loss",
@@ -241,11 +241,11 @@ fn datagrams_that_are_late_again_or_lost_are_told_apart() {
     });
     let words = [
         "seq=1 time=",
-        "seq=2 lost: no reply within 2s",
+        "seq=2 lost: no reply within 2 s",
         "seq=2 late: it took ",
         "seq=3 time=",
         "seq=3 duplicated: again after ",
-        "seq=4 lost: no reply within 2s",
+        "seq=4 lost: no reply within 2 s",
         "seq=5 time=",
         "5 probes transmitted, 3 received, 1 late, 1 duplicated, 20% loss",
     ];
@@ -337,7 +337,7 @@ fn a_closed_stdout_ends_it_without_an_error() {
 fn what_cannot_be_pinged_is_a_usage_error() {
     for (args, said) in [
         (&["udp://127.0.0.1:7", "-s", "65508"][..], "a datagram has at most 65507 bytes"),
-        (&["127.0.0.1:7", "-s", "0"], "of an empty probe nothing comes back"),
+        (&["127.0.0.1:7", "-s", "0"], "nothing comes back of an empty message"),
         (&["127.0.0.1:7", "-s", "65MiB"], "more than 64MiB"),
         (&["127.0.0.1:7", "-c", "0"], "0 is not in 1.."),
         (&["127.0.0.1:7", "-4", "-6"], "cannot be used with"),

@@ -59,8 +59,8 @@ fn step(name: &str, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<
 
 fn cargo(name: &str, words: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
     step(name, || {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        workspace::run(Command::new(cargo).args(words.split_whitespace()).envs(env.iter().copied()))
+        let mut cargo = workspace::cargo();
+        workspace::run(cargo.args(words.split_whitespace()).envs(env.iter().copied()))
     })
 }
 

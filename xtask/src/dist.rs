@@ -6,7 +6,7 @@
 //!             man/                          one page per binary and subcommand
 //! ```
 
-use std::{fs, process::Command};
+use std::fs;
 
 use anyhow::Context;
 
@@ -24,8 +24,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 .with_context(|| format!("cannot write {}", place.display()))?;
         }
         let example = package.replace("echo-", "") + "_manual";
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
+        let mut command = workspace::cargo();
         command.args(["run", "--quiet", "-p", package, "--example", &example, "--"]).arg(&folder);
         workspace::run(&mut command)?;
     }

@@ -3,8 +3,6 @@
 //! The simulation is a test of echo-server, which is told by its environment what to run; see
 //! `crates/echo-server/src/sim`. A few thousand seeds run with `cargo test`.
 
-use std::process::Command;
-
 use crate::workspace;
 
 /// What to simulate.
@@ -26,8 +24,7 @@ pub(crate) struct Args {
 /// # Errors
 /// When a seed fails; it is printed, with the command that replays it.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = workspace::cargo();
     command.args(["test", "--release", "--quiet", "--package", "echo-server", "--lib"]);
     command.args(["sim::", "--", "--nocapture"]);
     match args.seed {

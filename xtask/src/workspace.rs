@@ -39,6 +39,11 @@ pub(crate) fn build_bench(package: &str) -> anyhow::Result<PathBuf> {
     Ok(root().join(target).join(format!("release/{package}-bench")))
 }
 
+/// The cargo that runs us.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 /// Runs a command in the workspace with its output shown.
 ///
 /// # Errors

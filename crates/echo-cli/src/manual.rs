@@ -27,11 +27,32 @@ pub fn write(command: &Command, folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     let man = folder.join("man");
     std::fs::create_dir_all(&man)?;
-    let subcommands = command.get_subcommands().map(|it| format!("{name}-{}", it.get_name()));
-    written.extend([name.clone()].into_iter().chain(subcommands).map(|it| man.join(it + ".1")));
     // `help` has its page in every other.
     clap_mangen::generate_to(command.clone().disable_help_subcommand(true), &man)?;
+    let subcommands = command.get_subcommands().map(|it| format!("{name}-{}", it.get_name()));
+    for page in [name.clone()].into_iter().chain(subcommands) {
+        let path = man.join(format!("{page}.1"));
+        std::fs::write(&path, laid_out(&std::fs::read_to_string(&path)?, &page, command))?;
+        written.push(path);
+    }
     Ok(written)
+}
+
+/// A page as it is to be read: examples keep their columns, and each foot names the program.
+fn laid_out(text: &str, page: &str, command: &Command) -> String {
+    let program = format!("{} {}", command.get_name(), command.get_version().unwrap_or_default());
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if let Some(title) = lines.iter_mut().find(|line| line.starts_with(".TH ")) {
+        *title = format!(".TH {page} 1 \"\" \"{program}\"");
+    }
+    let Some(extra) = lines.iter().position(|line| line == ".SH EXTRA") else {
+        return lines.join("\n") + "\n";
+    };
+    let after = lines.iter().skip(extra + 1).position(|line| line.starts_with(".SH "));
+    lines.insert(after.map_or(lines.len(), |after| extra + 1 + after), ".fi".to_owned());
+    lines.splice(extra..=extra, [".SH EXAMPLES".to_owned(), ".nf".to_owned()]);
+    lines.retain(|line| line != "Examples:");
+    lines.join("\n") + "\n"
 }
 
 /// What the completions and man pages in `folder` do not tell of `command`: its subcommands, and

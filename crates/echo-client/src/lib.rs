@@ -12,9 +12,12 @@
 mod args;
 pub mod bench;
 mod check;
+#[cfg(test)]
+mod docs;
 mod figures;
 mod hlog;
 mod interrupt;
+mod message;
 mod page;
 pub mod pattern;
 mod ping;

@@ -56,6 +56,11 @@ impl ConnectError {
         Self { target: target.clone(), source, local: None }
     }
 
+    /// Why, in the system's words.
+    pub(crate) fn cause(&self) -> String {
+        self.source.to_string()
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn fix(&self) -> &'static str {

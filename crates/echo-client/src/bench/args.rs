@@ -10,12 +10,9 @@ use std::{
 use clap::{Args, ValueEnum};
 use echo_cli::Endpoint;
 
-use crate::args::Globals;
+use crate::{args::Globals, message};
 
-use super::{Arrival, Instance, Mode, Settings, Slo, Statistic, flow::MAX_DATAGRAM};
-
-/// The largest message.
-const MAX_SIZE: usize = 64 << 20;
+use super::{Arrival, Instance, Mode, Settings, Slo, Statistic};
 
 /// The most connections: what the load's pattern tells apart, less the probe's.
 const MAX_CONNECTIONS: i64 = (1 << 24) - 1;
@@ -45,7 +42,7 @@ pub(crate) struct BenchArgs {
     connections: u32,
 
     /// Bytes of a message, up to 64MiB; of a datagram, up to 65507
-    #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = message_size)]
+    #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = message::size)]
     size: usize,
 
     /// How long to measure
@@ -63,7 +60,7 @@ pub(crate) struct BenchArgs {
 
     /// How messages are spaced
     #[arg(long, value_name = "HOW", default_value = "even", requires = "rate")]
-    arrival: ArrivalArg,
+    arrival: Arrival,
 
     /// Load before measuring
     #[arg(long, value_name = "DUR", default_value = "1s", value_parser = echo_cli::duration)]
@@ -123,15 +120,6 @@ At the end, what is missing is waited for as long as --timeout says.
 Exit codes: 0 good; 1 the path failed or missed an objective; 2 usage or local error; 3 the figures
 are invalid, for the reasons told";
 
-/// `--arrival`
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ArrivalArg {
-    /// At equal distances
-    Even,
-    /// Independently of each other
-    Poisson,
-}
-
 /// `--verify`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Verify {
@@ -147,14 +135,8 @@ impl BenchArgs {
     /// # Errors
     /// A sentence, when flags contradict each other.
     pub(super) fn settings(&self, globals: &Globals) -> anyhow::Result<Settings> {
-        if matches!(self.target, Endpoint::Udp { .. }) {
-            if self.size > MAX_DATAGRAM {
-                anyhow::bail!("a datagram has at most {MAX_DATAGRAM} bytes; use a smaller --size");
-            }
-            if self.probe {
-                anyhow::bail!("--probe needs a stream, and {} is none; leave it out", self.target);
-            }
-        } else if self.max_loss > 0.0 {
+        message::check_size(&self.target, self.size)?;
+        if self.max_loss > 0.0 && !matches!(self.target, Endpoint::Udp { .. }) {
             anyhow::bail!("a stream may lose nothing; leave out --max-loss, or use udp://");
         }
         if self.start_at.is_some_and(|start| start < SystemTime::now()) {
@@ -162,10 +144,9 @@ impl BenchArgs {
                 "--start-at is over; use a time to come, in UTC, as in 2026-01-31T12:00:00Z"
             );
         }
-        let mode = match (self.rate, self.arrival) {
-            (None, _) => Mode::Closed,
-            (Some(rate), ArrivalArg::Even) => Mode::Open { rate, arrival: Arrival::Even },
-            (Some(rate), ArrivalArg::Poisson) => Mode::Open { rate, arrival: Arrival::Poisson },
+        let mode = match self.rate {
+            None => Mode::Closed,
+            Some(rate) => Mode::Open { rate, arrival: self.arrival },
         };
         let depth = self.depth.unwrap_or(match mode {
             Mode::Closed => 1,
@@ -202,14 +183,6 @@ impl BenchArgs {
             timeout: globals.timeout,
             connector: globals.connector,
         })
-    }
-}
-
-fn message_size(text: &str) -> Result<usize, String> {
-    match echo_cli::size(text)? {
-        0 => Err("an empty message has no latency; use 1 or more".to_owned()),
-        size if size > MAX_SIZE => Err("more than 64MiB".to_owned()),
-        size => Ok(size),
     }
 }
 

@@ -1,23 +1,14 @@
 //! The `bench` command: runs, tells, and judges.
 
-use std::{
-    io,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-};
-
-use anyhow::Context;
-use echo_cli::exit;
-use signal_hook::{consts::SIGINT, iterator::Signals};
+use std::path::PathBuf;
 
 use super::{
     Outcome, Verdict, args::BenchArgs, judge::Invalid, run::run, status::Status, table::Table,
 };
-use crate::{Ending, args::Globals, report, stdout::print, whole_file::WholeFile};
+use crate::{
+    Ending, args::Globals, figures, interrupt, pattern::NOT_AN_ECHO, report, stdout::print,
+    whole_file::WholeFile,
+};
 
 /// Runs what was asked for and tells what came of it.
 ///
@@ -27,8 +18,7 @@ pub(crate) fn bench(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Endin
     let settings = args.settings(globals)?;
     let check = |path: &Option<PathBuf>| path.as_deref().map(WholeFile::check).transpose();
     let (log, page) = (check(&args.hlog)?, check(&args.html)?);
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_interrupt(&stop).context("cannot handle signals")?;
+    let stop = interrupt::flag()?;
     let quiet = globals.verbosity.quiet;
     let mut status = Status::new(quiet, settings.warmup, settings.duration);
     let result = run(&settings, &stop, &mut |progress| status.show(progress));
@@ -63,7 +53,7 @@ fn failure(outcome: &Outcome) -> String {
     some(outcome.damage.count, "places with damage");
     some(outcome.unanswered.count, "messages unanswered");
     if let Some(datagrams) = outcome.datagrams {
-        if outcome.loss() > outcome.settings.max_loss {
+        if datagrams.loss_on_path(outcome.sent) > outcome.settings.max_loss {
             some(datagrams.lost, "datagrams lost");
             some(datagrams.late, "datagrams late");
         }
@@ -71,26 +61,16 @@ fn failure(outcome: &Outcome) -> String {
     }
     some(u64::from(failed), "connections failed");
     let missed = outcome.slo.iter().filter(|slo| !slo.met).map(|slo| {
-        let measured = slo.measured.unwrap_or_default();
-        format!("{} is {measured:.3?}, over {:?}", slo.slo.what, slo.slo.limit)
+        let [measured, limit] = [slo.measured.unwrap_or_default(), slo.slo.limit];
+        let [measured, limit] = [measured, limit].map(figures::duration);
+        format!("{} is {measured}, over {limit}", slo.slo.what)
     });
     wrong.extend(missed);
     if let Some(why) = outcome.probe.as_ref().and_then(|probe| probe.failed.as_ref()) {
         wrong.push(format!("the probe failed: {why}"));
     }
+    if outcome.received == 0 && outcome.damage.count > 0 {
+        wrong.push(NOT_AN_ECHO.to_owned());
+    }
     format!("the path failed: {}", wrong.join("; "))
-}
-
-/// The first SIGINT ends the run, to be judged as far as it came; the second ends the process.
-fn stop_on_interrupt(stop: &Arc<AtomicBool>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT])?;
-    let stop = Arc::clone(stop);
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        for _ in signals.forever() {
-            if stop.swap(true, Ordering::SeqCst) {
-                std::process::exit(i32::from(exit::INTERRUPTED));
-            }
-        }
-    })?;
-    Ok(())
 }

@@ -1,7 +1,6 @@
 //! Opening the connections of a load, many at once but not too many.
 
 use std::{
-    error::Error,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,7 +12,6 @@ use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Failure, Settings, stream::Stream, tally::count_reason};
-use crate::ConnectError;
 
 /// Connections that are being opened at the same time: a service that is slow to accept is not
 /// flooded, and one that is far away does not take its distance for each of them.
@@ -38,7 +36,7 @@ pub(super) struct Connected {
 /// Opens the connections with these numbers.
 ///
 /// # Errors
-/// [`ConnectError`] when not one of them can be opened; else a local error.
+/// [`ConnectError`](crate::ConnectError) when not one of them can be opened; else a local error.
 pub(super) fn connect(
     settings: &Settings,
     numbers: &[u32],
@@ -55,7 +53,7 @@ pub(super) fn connect(
             match result {
                 Ok(stream) => opened.push((*number, stream)),
                 Err(error) => {
-                    count_reason(failed, &cause(&error), 1);
+                    count_reason(failed, &format!("cannot connect: {}", error.cause()), 1);
                     *first = first.take().or(Some(error));
                 }
             }
@@ -94,14 +92,6 @@ pub(super) fn connect(
     let streams = opened.into_iter().map(|(number, stream)| Ok((number, stream.try_into()?)));
     let streams = streams.collect::<std::io::Result<_>>().context("cannot prepare a socket")?;
     Ok(Connected { streams, failed })
-}
-
-/// What the system says.
-fn cause(error: &ConnectError) -> String {
-    match error.source() {
-        Some(cause) => format!("cannot connect: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 /// Raises the limit of open files as far as needed.

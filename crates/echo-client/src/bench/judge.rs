@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use thiserror::Error;
 
 use super::{Mode, Outcome, Slo, SloResult, Statistic, percentile};
+use crate::figures;
 
 /// The share of due messages that may go unsent.
 const MAX_UNSENT: f64 = 0.01;
@@ -27,14 +28,28 @@ pub(crate) struct Invalid(pub(crate) String);
 /// Judges the figures of a run; fills in `slo` and `invalid`.
 pub(super) fn judge(outcome: &mut Outcome) {
     outcome.slo = outcome.settings.slo.iter().map(|slo| met(*slo, outcome.latency())).collect();
-    let ours = [nothing(outcome), rate_missed(outcome), lag(outcome), busy(outcome)];
+    let ours =
+        [nothing(outcome), dropped(outcome), rate_missed(outcome), lag(outcome), busy(outcome)];
     outcome.invalid = ours.into_iter().flatten().chain(too_few(outcome)).collect();
 }
 
 fn nothing(outcome: &Outcome) -> Option<String> {
-    // Where connections failed, that is why, and longer measuring does not help.
-    let nothing = outcome.sent == 0 && outcome.unsent == 0 && outcome.failed.is_empty();
-    nothing.then(|| "nothing was due while it measured: measure for longer".to_owned())
+    // Where connections failed, or somebody floods us, that is why, and longer measuring does not help.
+    let is_why = !outcome.failed.is_empty() || outcome.damage.count > 0;
+    let nothing = outcome.sent == 0 && outcome.unsent == 0 && !is_why;
+    nothing.then(|| match outcome.interrupted {
+        true => "it was interrupted before there was anything to measure".to_owned(),
+        false => "nothing was due while it measured: measure for longer".to_owned(),
+    })
+}
+
+fn dropped(outcome: &Outcome) -> Option<String> {
+    let dropped = outcome.datagrams?.dropped.filter(|dropped| *dropped > 0)?;
+    Some(format!(
+        "our own sockets were full and dropped {dropped} datagrams that had come back, which is no loss \
+         of the path's: use less load, more --threads on more cores, or let sockets hold more (sysctl \
+         net.core.rmem_max)"
+    ))
 }
 
 fn rate_missed(outcome: &Outcome) -> Option<String> {
@@ -60,8 +75,8 @@ fn lag(outcome: &Outcome) -> Option<String> {
     let share = outcome.latency().value_at_percentile(50.0) as f64 * MAX_LAG_SHARE;
     let late = lag.value_at_percentile(99.0);
     (late > MAX_LAG && late as f64 > share).then(|| {
-        let late = Duration::from_nanos(late);
-        format!("we sent late: 1 % of the messages {late:.3?} or more after they could be sent")
+        let late = figures::time(late as f64);
+        format!("we sent late: 1 % of the messages {late} or more after they could be sent")
     })
 }
 
@@ -210,6 +225,32 @@ mod tests {
         assert_eq!(lossy(0.001, some), Verdict::Good, "10 of 10,000");
         assert_eq!(lossy(0.0, Datagrams { reordered: 5, ..none }), Verdict::Good);
         assert_eq!(lossy(1.0, Datagrams { duplicated: 1, ..none }), Verdict::Failed);
+    }
+
+    #[test]
+    fn what_our_own_sockets_drop_is_not_the_paths_loss() {
+        let judge_lost = |lost, dropped| {
+            judged(|outcome| {
+                outcome.datagrams = Some(Datagrams { lost, dropped, ..Datagrams::default() });
+            })
+        };
+        assert_eq!(judge_lost(0, Some(0)).verdict(), Verdict::Good);
+        assert_eq!(judge_lost(6, None).verdict(), Verdict::Failed, "nobody tells");
+        let ours = judge_lost(6, Some(6));
+        assert_eq!(ours.verdict(), Verdict::Invalid);
+        assert!(ours.invalid[0].contains("dropped 6 datagrams"), "{:?}", ours.invalid);
+        assert_eq!(
+            judge_lost(0, Some(1)).verdict(),
+            Verdict::Invalid,
+            "of the warm-up, or duplicates"
+        );
+        // One of these was lost by somebody else.
+        assert_eq!(judge_lost(7, Some(6)).verdict(), Verdict::Failed);
+        for (lost, dropped) in [(6, Some(6)), (7, Some(6)), (6, None)] {
+            let outcome = judge_lost(lost, dropped);
+            let summary = crate::bench::Summary::from(&outcome);
+            assert_eq!(summary.verdict(), outcome.verdict(), "a file tells the same");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod args;
 mod clock;
 mod command;
 mod connect;
+mod drops;
 mod flow;
 mod judge;
 mod latency;

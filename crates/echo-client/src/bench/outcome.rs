@@ -93,7 +93,7 @@ pub const MAX_TOLD: usize = 16;
 
 impl Outcome {
     /// The outcome of a run in which nothing has happened.
-    pub(super) fn empty(settings: Settings) -> Self {
+    pub(crate) fn empty(settings: Settings) -> Self {
         Self {
             settings,
             started: SystemTime::UNIX_EPOCH,
@@ -138,7 +138,8 @@ impl Outcome {
             && self.unanswered.count == 0
             && self.failed.is_empty()
             && self.datagrams.is_none_or(|datagrams| {
-                datagrams.duplicated == 0 && self.loss() <= self.settings.max_loss
+                let loss = datagrams.loss_on_path(self.sent);
+                datagrams.duplicated == 0 && loss <= self.settings.max_loss
             })
             && self.probe.as_ref().is_none_or(|probe| probe.failed.is_none())
     }
@@ -206,6 +207,17 @@ pub struct Datagrams {
     pub duplicated: u64,
     /// Back in time, but after one that was sent later. UDP promises no order, so that is no fault.
     pub reordered: u64,
+    /// Back, and dropped by our own sockets, which were full, at any time of the run; none where the
+    /// system does not tell. So many at most of those lost are our fault.
+    pub dropped: Option<u64>,
+}
+
+impl Datagrams {
+    /// The share of `sent` that was lost or late and that cannot have been dropped by us.
+    pub(super) fn loss_on_path(&self, sent: u64) -> f64 {
+        let missed = (self.lost + self.late).saturating_sub(self.dropped.unwrap_or(0));
+        missed as f64 / sent.max(1) as f64
+    }
 }
 
 /// What came back while measuring.

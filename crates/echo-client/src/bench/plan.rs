@@ -45,10 +45,7 @@ impl Plan {
             from,
             until: AtomicU64::new(from.saturating_add(duration)),
             // Every datagram has come or is missed by then.
-            drain: AtomicU64::new(nanos(match settings.is_datagrams() {
-                true => settings.wait,
-                false => settings.timeout,
-            })),
+            drain: AtomicU64::new(nanos(settings.patience())),
             wait: nanos(settings.wait),
             interval: seconds.div_ceil(u64::from(MAX_INTERVALS)).max(1) * SECOND,
         }

@@ -1,15 +1,16 @@
 //! One message at a time beside the load: what the load does to somebody else's latency.
 
 use std::{
-    io::{self, Read, Write},
-    thread,
-    time::Duration,
+    io, thread,
+    time::{Duration, Instant},
 };
 
-use socket2::Socket;
-
-use super::{Probe, clock::Clock, histogram, plan::Plan};
-use crate::pattern::Pattern;
+use super::{Probe, Settings, clock::Clock, flow::SEED, histogram, plan::Plan};
+use crate::{
+    ConnectError, figures,
+    pattern::Pattern,
+    ping::{self, Arrival, Path},
+};
 
 /// Bytes of a message.
 const SIZE: usize = 64;
@@ -20,44 +21,80 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The probe's connection, in the pattern: none of the load has it.
 const NUMBER: u32 = (1 << 24) - 1;
 
+/// A path of its own.
+///
+/// # Errors
+/// [`ConnectError`]
+pub(super) fn open(settings: &Settings) -> Result<Box<dyn Path>, ConnectError> {
+    let target = &settings.target;
+    let socket = settings.connector.connect(target)?;
+    ping::open(target, socket, Pattern::new(SEED, NUMBER), SIZE)
+        .map_err(|error| ConnectError::new(target, error))
+}
+
 /// Sends and awaits one message after the other, from the start of the load until its end.
 ///
-/// Waits at most `timeout` for a message.
-pub(super) fn run(plan: &Plan, clock: Clock, mut stream: Socket, timeout: Duration) -> Probe {
+/// When a message has been waited for long enough, a datagram is lost, and a stream has failed.
+pub(super) fn run(
+    settings: &Settings,
+    plan: &Plan,
+    clock: Clock,
+    mut path: Box<dyn Path>,
+) -> Probe {
+    let wait = settings.patience();
     let mut probe = Probe { sent: 0, received: 0, rtt: histogram(), failed: None };
-    let pattern = Pattern::new(super::flow::SEED, NUMBER);
-    let result = (|| -> io::Result<()> {
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
-        clock.wait_for_start();
-        let (mut sent, mut back) = ([0; SIZE], [0; SIZE]);
-        for offset in (0..).step_by(SIZE) {
-            pattern.fill(offset, &mut sent);
-            let at = clock.now();
-            if at >= plan.until() {
+    clock.wait_for_start();
+    for number in 0.. {
+        let now = clock.now();
+        if now >= plan.until() {
+            break;
+        }
+        let measured = plan.measures(now);
+        probe.sent += u64::from(measured);
+        match exchange(plan, &mut *path, number, wait) {
+            Ok(Some(took)) if measured => {
+                probe.received += 1;
+                probe.rtt.saturating_record(super::nanos(took));
+            }
+            Ok(Some(_)) => {}
+            Ok(None) if settings.is_datagrams() => {}
+            Ok(None) => {
+                probe.failed = Some(format!("nothing came for {}", figures::duration(wait)));
                 break;
             }
-            let measured = plan.measures(at);
-            probe.sent += u64::from(measured);
-            stream.write_all(&sent)?;
-            stream.read_exact(&mut back)?;
-            let took = clock.now() - at;
-            if plan.verify && sent != back {
-                return Err(io::Error::other("a message came back damaged"));
+            Err(error) => {
+                probe.failed = Some(error.to_string());
+                break;
             }
-            if measured {
-                probe.received += 1;
-                probe.rtt.saturating_record(took);
-            }
-            thread::sleep(PAUSE);
         }
-        Ok(())
-    })();
-    probe.failed = result.err().map(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            format!("nothing came for {timeout:?}")
-        }
-        _ => error.to_string(),
-    });
+        thread::sleep(PAUSE);
+    }
     probe
+}
+
+/// How long the message with this number is on its way; none when it is not back in time.
+fn exchange(
+    plan: &Plan,
+    path: &mut dyn Path,
+    number: u64,
+    wait: Duration,
+) -> io::Result<Option<Duration>> {
+    let sent = path.send()?;
+    let (until, mut arrivals) = (sent + wait, Vec::new());
+    while Instant::now() < until {
+        path.receive(until, &mut arrivals)?;
+        for arrival in arrivals.drain(..) {
+            match arrival {
+                Arrival::Back { probe, at } if probe == number => {
+                    return Ok(Some(at.saturating_duration_since(sent)));
+                }
+                Arrival::Damaged { .. } if plan.verify => {
+                    return Err(io::Error::other("a message came back damaged"));
+                }
+                // One that was given up, or that came once more.
+                _ => {}
+            }
+        }
+    }
+    Ok(None)
 }

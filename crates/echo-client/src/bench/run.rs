@@ -17,6 +17,7 @@ use super::{
     Unanswered,
     clock::Clock,
     connect::connect,
+    drops::ReceiveBuffers,
     flow::{DatagramFlow, Flow, StreamFlow},
     judge::judge,
     plan::Plan,
@@ -25,6 +26,7 @@ use super::{
     tally::{Tally, count_reason},
     worker::{Finished, Report, Worker},
 };
+use crate::figures;
 
 /// Between the last connection's opening and the start of the load: threads get ready in it.
 const GET_READY: Duration = Duration::from_millis(20);
@@ -67,9 +69,11 @@ pub fn run(
     let connected = connect(settings, &numbers, stop)?;
     let connections = u32::try_from(connected.streams.len()).unwrap_or(u32::MAX);
     let probing = match settings.probe {
-        true => Some(settings.connector.connect(&settings.target)?),
+        true => Some(probe::open(settings)?),
         false => None,
     };
+    let streams = connected.streams.iter().map(|(_, stream)| stream);
+    let buffers = settings.is_datagrams().then(|| ReceiveBuffers::of(streams));
     let late = sleep_until(settings.start_at, stop);
     let clock = Clock::starting(Instant::now() + GET_READY);
     let started = SystemTime::now() + GET_READY + settings.warmup;
@@ -95,8 +99,8 @@ pub fn run(
         drop(reports);
         let probe = match probing {
             None => None,
-            Some(stream) => {
-                let probe = || probe::run(&plan, clock, stream, settings.timeout);
+            Some(path) => {
+                let probe = || probe::run(settings, &plan, clock, path);
                 let starting = thread::Builder::new().name("probe".into());
                 let probe = starting.spawn_scoped(scope, probe);
                 Some(probe.inspect_err(|_| plan.end(0)).context(NO_THREAD)?)
@@ -134,6 +138,7 @@ pub fn run(
             late: total.late,
             duplicated: total.duplicated,
             reordered: total.reordered,
+            dropped: buffers.as_ref().and_then(ReceiveBuffers::dropped),
         }),
         damage: Damage { count: total.damages, first: total.first_damages },
         connections,
@@ -157,7 +162,8 @@ pub fn run(
     judge(&mut outcome);
     if late > MAX_LATE {
         outcome.invalid.push(format!(
-            "the load began {late:.1?} after --start-at: opening connections took too long"
+            "the load began {} after --start-at: opening connections took too long",
+            figures::duration(late)
         ));
     }
     Ok(outcome)
@@ -347,6 +353,21 @@ mod tests {
         let load: Duration = timeline[..2].iter().map(|interval| interval.length).sum();
         assert_eq!((timeline.len(), load), (3, outcome.elapsed));
         assert_eq!((timeline[2].start, timeline[2].length), (outcome.elapsed, outcome.drained));
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_before_it_measures_has_measured_nothing() {
+        for mode in [Mode::Closed, Mode::Open { rate: 100.0, arrival: Arrival::Even }] {
+            let settings = Settings {
+                target: service(),
+                warmup: Duration::from_secs(3600),
+                mode,
+                ..Settings::default()
+            };
+            let outcome = run(&settings, &AtomicBool::new(true), &mut |_| {}).unwrap();
+            assert!(outcome.interrupted && !outcome.is_valid());
+            assert_eq!((outcome.elapsed, outcome.sent), (Duration::ZERO, 0));
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use clap::ValueEnum;
 use echo_cli::Endpoint;
 
-use crate::Connector;
+use crate::{Connector, figures};
 
 /// One run: the load, how long, and what is asked of the path.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +56,11 @@ impl Settings {
     #[must_use]
     pub fn is_datagrams(&self) -> bool {
         matches!(self.target, Endpoint::Udp { .. })
+    }
+
+    /// How long a message that is missing is waited for.
+    pub(super) fn patience(&self) -> Duration {
+        if self.is_datagrams() { self.wait } else { self.timeout }
     }
 }
 
@@ -109,7 +115,7 @@ impl Mode {
 }
 
 /// How the messages of an open loop are spaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Arrival {
     /// At equal distances.
     Even,
@@ -165,7 +171,7 @@ pub enum Statistic {
 impl fmt::Display for Statistic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Percentile(percent) => write!(f, "p{percent}"),
+            Self::Percentile(percent) => f.write_str(&figures::percentile(*percent)),
             Self::Mean => f.write_str("mean"),
             Self::Max => f.write_str("max"),
         }

@@ -5,11 +5,8 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Progress,
-    clock::nanos,
-    table::{Latency, grouped},
-};
+use super::Progress;
+use crate::figures;
 
 /// Rewrites one line of stderr, if that is a terminal.
 pub(super) struct Status {
@@ -31,7 +28,7 @@ impl Status {
         if !self.shown {
             return;
         }
-        let text = self.text(progress);
+        let text = cut(self.text(progress), columns());
         if text != self.line {
             // A terminal that takes nothing is told nothing.
             let _ = write!(io::stderr(), "\r\x1b[K{text}");
@@ -56,15 +53,38 @@ impl Status {
             return format!("{seconds}s  waiting for what is missing  {errors} errors");
         }
         let of = format!("{seconds}s of {}s", self.total.as_secs());
-        let Some(rate) = messages_per_s.map(grouped) else { return format!("{of}  measuring") };
-        let p99 = p99.map_or_else(|| "-".to_owned(), |p99| Latency(nanos(p99)).to_string());
+        let Some(rate) = messages_per_s.map(figures::number) else {
+            return format!("{of}  measuring");
+        };
+        let p99 = p99.map_or_else(|| "-".to_owned(), figures::duration);
         format!("{of}  {rate} msg/s  p99 {p99}  {errors} errors")
     }
+}
+
+/// How wide the terminal is just now.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    // A terminal that does not know is taken for a usual one.
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// What fits on one line: a longer one could not be rewritten.
+fn cut(text: String, columns: usize) -> String {
+    if text.chars().count() < columns { text } else { text.chars().take(columns - 1).collect() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_as_long_as_the_terminal_is_wide() {
+        let text = "3s of 11s  p99 789 µs".to_owned();
+        assert_eq!(cut(text.clone(), 80), text);
+        assert_eq!(cut(text.clone(), 22), text);
+        assert_eq!(cut(text.clone(), 21), "3s of 11s  p99 789 µ");
+        assert_eq!(cut(text, 1), "");
+    }
 
     #[test]
     fn the_line_tells_rate_p99_and_errors() {
@@ -82,7 +102,7 @@ mod tests {
         };
         assert_eq!(status.text(&at(0.5)), "0s  warming up");
         assert_eq!(status.text(&at(1.5)), "1s of 11s  measuring");
-        assert_eq!(status.text(&at(3.2)), "3s of 11s  123,456 msg/s  p99 789us  2 errors");
+        assert_eq!(status.text(&at(3.2)), "3s of 11s  123,456 msg/s  p99 789 µs  2 errors");
         assert_eq!(status.text(&at(12.0)), "12s  waiting for what is missing  2 errors");
     }
 }

@@ -84,6 +84,7 @@ pub(crate) struct Datagrams {
     pub(crate) late: u64,
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
+    pub(crate) dropped: Option<u64>,
     /// The share that is lost or late.
     pub(crate) loss: f64,
 }
@@ -156,6 +157,11 @@ pub(crate) struct Objective {
 impl Latency {
     /// The figures, with the whole distribution.
     pub(crate) fn of(samples: &Histogram<u64>) -> Self {
+        Self { hdr: Some(hlog::encode(samples)), ..Self::figures_of(samples) }
+    }
+
+    /// The figures alone.
+    pub(crate) fn figures_of(samples: &Histogram<u64>) -> Self {
         let any = |value| (!samples.is_empty()).then_some(value);
         let at = |percent| percentile(samples, percent);
         Self {
@@ -170,7 +176,7 @@ impl Latency {
             p999: at(99.9),
             p9999: at(99.99),
             p99999: at(99.999),
-            hdr: Some(hlog::encode(samples)),
+            hdr: None,
         }
     }
 }
@@ -211,6 +217,7 @@ impl From<&Outcome> for Summary {
                 late: datagrams.late,
                 duplicated: datagrams.duplicated,
                 reordered: datagrams.reordered,
+                dropped: datagrams.dropped,
                 loss: outcome.loss(),
             }),
             damage: Damage { count: outcome.damage.count, first: outcome.damage.first.clone() },
@@ -298,9 +305,8 @@ impl Summary {
             && self.damage.count == 0
             && self.unanswered == 0
             && self.failed.is_empty()
-            && self.datagrams.is_none_or(|datagrams| {
-                datagrams.duplicated == 0 && datagrams.loss <= self.settings.max_loss.unwrap_or(0.0)
-            })
+            && self.datagrams.is_none_or(|datagrams| datagrams.duplicated == 0)
+            && !self.lost_too_many()
             && !probe_failed;
         match self.valid {
             _ if !is_intact => Verdict::Failed,
@@ -308,6 +314,15 @@ impl Summary {
             true if self.good => Verdict::Good,
             true => Verdict::Failed,
         }
+    }
+
+    /// Whether the path lost more datagrams than it may.
+    pub(crate) fn lost_too_many(&self) -> bool {
+        self.datagrams.is_some_and(|datagrams| {
+            let Datagrams { lost, late, duplicated, reordered, dropped, .. } = datagrams;
+            let told = super::Datagrams { lost, late, duplicated, reordered, dropped };
+            told.loss_on_path(self.sent) > self.settings.max_loss.unwrap_or(0.0)
+        })
     }
 
     /// Which part of a load this is, when it is one of several.

@@ -249,9 +249,12 @@ impl<'a, F: Flow<Socket: Source>> Worker<'a, F> {
 
     /// The share of the measured time in which this thread was not idle.
     fn busy_share(&self, sending_ended: u64) -> f64 {
+        let measured = sending_ended.saturating_sub(self.load.plan.from);
+        if measured == 0 {
+            return 0.0; // it ended in the warm-up
+        }
         let now = CpuTime::now(&self.waiter);
         let (from, to) = (self.cpu.0.unwrap_or(now), self.cpu.1.unwrap_or(now));
-        let measured = sending_ended.saturating_sub(self.load.plan.from).max(1);
         let spun = to.spun - from.spun;
         (to.used - from.used).saturating_sub(spun) as f64 / measured as f64
     }

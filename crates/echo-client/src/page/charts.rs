@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::{
     View,
-    chart::{Axis, Chart, Line},
+    chart::{Axis, Chart, Line, bounds},
     sections,
 };
 use crate::{
@@ -152,7 +152,7 @@ fn over_time(view: &View<'_>) -> Option<Chart> {
         }
         add(name("p50".into()), "s0", slices, &|samples| percentile(samples, 50.0));
     }
-    let (low, high) = extremes(&lines)?;
+    let (low, high) = bounds(values(&lines))?;
     Some(Chart {
         id: "latency",
         height: 330.0,
@@ -196,7 +196,7 @@ fn rate(view: &View<'_>) -> Option<Chart> {
         let name = (at == 0).then(|| "messages back".to_owned());
         lines.push(Line { name, class, points: points.collect() });
     }
-    let (low, high) = extremes(&lines)?;
+    let (low, high) = bounds(values(&lines))?;
     Some(Chart {
         id: "rate",
         height: 330.0,
@@ -253,13 +253,6 @@ fn stalls(view: &View<'_>) -> Vec<(f64, f64)> {
 
 fn values(lines: &[Line]) -> impl Iterator<Item = f64> {
     lines.iter().flat_map(|line| &line.points).flatten().map(|(_, value)| *value)
-}
-
-fn extremes(lines: &[Line]) -> Option<(f64, f64)> {
-    let (low, high) = values(lines).fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), value| {
-        (low.min(value), high.max(value))
-    });
-    low.is_finite().then_some((low, high))
 }
 
 fn middle(slice: &Slice) -> f64 {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// What to ask when all that came back is damaged.
+pub(crate) const NOT_AN_ECHO: &str = "nothing came back as it was sent: is that an echo service?";
+
 /// One thing that has happened to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damage {

@@ -39,6 +39,7 @@ mod damage;
 mod gaps;
 
 pub use checker::Checker;
+pub(crate) use damage::NOT_AN_ECHO;
 pub use damage::{Damage, DamageKind};
 
 /// Connections that can be told apart, and so the bits of a word that name one.
@@ -63,7 +64,10 @@ const UNSPREAD: u64 = inverse((1 << SPREAD) + 1);
 const MAX_SLIDE: usize = 8;
 
 /// Bytes of a word.
-const WORD: usize = 8;
+pub(crate) const WORD: usize = 8;
+
+/// Words of a damaged datagram that are asked where they come from.
+const MAX_ASKED: usize = 64;
 
 /// The bytes that one connection sends: a function of seed, connection and offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +177,18 @@ impl Pattern {
             connection: u32::try_from(connection).unwrap_or(u32::MAX),
             offset: (from >> CONNECTION_BITS) * WORD as u64,
         }
+    }
+
+    /// Which of `sent` messages a datagram is, however damaged: the one that its words tell. Messages
+    /// begin `stride` bytes apart, a multiple of a word.
+    pub(crate) fn message_of(&self, datagram: &[u8], stride: u64, sent: u64) -> Option<u64> {
+        let words = (0..).step_by(WORD).zip(datagram.chunks_exact(WORD)).take(MAX_ASKED);
+        words.into_iter().find_map(|(at, word)| {
+            let origin = self.origin(word.try_into().ok()?);
+            let start = origin.offset.checked_sub(at)?;
+            let (is_own, message) = (origin.connection == self.connection, start / stride);
+            (is_own && start % stride == 0 && message < sent).then_some(message)
+        })
     }
 
     /// The word at an index, before the mix.

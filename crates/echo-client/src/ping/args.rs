@@ -5,11 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use echo_cli::Endpoint;
 
-/// The largest probe.
-const MAX_SIZE: usize = 64 << 20;
-
-/// The largest datagram: 65535 bytes less the headers of IPv4 and UDP.
-const MAX_DATAGRAM: usize = 65_507;
+use crate::message;
 
 /// `ping`
 #[derive(Debug, Clone, Args)]
@@ -28,7 +24,7 @@ pub(crate) struct PingArgs {
     pub(super) interval: Duration,
 
     /// Bytes of a probe, up to 64MiB, over UDP up to 65507
-    #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = probe_size)]
+    #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = message::size)]
     pub(super) size: usize,
 
     /// A probe that is not back by then is lost [default: --timeout]
@@ -55,26 +51,3 @@ A line per probe, then a summary; -q leaves out the lines, --json turns the summ
 kernel_rtt is what TCP itself has measured for the connection, smoothed.
 
 Exit codes: 0 every byte of every probe came back in time; 1 the path failed; 2 usage or local error";
-
-impl PingArgs {
-    /// What the flags say together.
-    ///
-    /// # Errors
-    /// A sentence with the fix, when they contradict each other.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        if matches!(self.target, Endpoint::Udp { .. }) && self.size > MAX_DATAGRAM {
-            anyhow::bail!(
-                "a datagram has at most {MAX_DATAGRAM} bytes; use a smaller --size, or TCP"
-            );
-        }
-        Ok(())
-    }
-}
-
-fn probe_size(text: &str) -> Result<usize, String> {
-    match echo_cli::size(text)? {
-        0 => Err("of an empty probe nothing comes back; use 1 or more".to_owned()),
-        size if size > MAX_SIZE => Err("more than 64MiB".to_owned()),
-        size => Ok(size),
-    }
-}

@@ -4,16 +4,10 @@
 use std::{io, time::Instant};
 
 use super::path::{Arrival, Path, Wire};
-use crate::pattern::{Checker, Pattern};
+use crate::pattern::{Checker, Pattern, WORD};
 
 /// Room for the largest datagram.
 const READ_SIZE: usize = 64 << 10;
-
-/// Bytes of a word of the load.
-const WORD: u64 = 8;
-
-/// Words of a damaged datagram that are asked where they come from.
-const MAX_ASKED: usize = 64;
 
 /// Probes that a datagram too short for a word may be.
 const MAX_GUESSED: u64 = 64;
@@ -34,7 +28,7 @@ impl DatagramPath {
         Self {
             wire,
             pattern,
-            stride: (size as u64).next_multiple_of(WORD),
+            stride: (size as u64).next_multiple_of(WORD as u64),
             sent: 0,
             probe: vec![0; size],
             buffer: vec![0; READ_SIZE].into(),
@@ -48,14 +42,7 @@ impl DatagramPath {
         if is(last) {
             return last;
         }
-        let asked = bytes.chunks_exact(8).take(MAX_ASKED);
-        let by_word = (0..).step_by(8).zip(asked).find_map(|(at, word)| {
-            let origin = self.pattern.origin(word.try_into().ok()?);
-            let start = origin.offset.checked_sub(at)?;
-            let is_own = origin.connection == self.pattern.connection();
-            let probe = start / self.stride;
-            (is_own && start % self.stride == 0 && probe < self.sent).then_some(probe)
-        });
+        let by_word = self.pattern.message_of(bytes, self.stride, self.sent);
         let guessed =
             || (self.sent.saturating_sub(MAX_GUESSED)..self.sent).rev().find(|probe| is(*probe));
         by_word.or_else(guessed).unwrap_or(last)

@@ -23,7 +23,6 @@ mod tally;
 
 use std::{
     collections::VecDeque,
-    error::Error,
     io,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -31,18 +30,20 @@ use std::{
 };
 
 use echo_cli::Endpoint;
+use socket2::Socket;
 
 use crate::{
     ConnectError, Ending,
     args::Globals,
-    interrupt,
+    figures, interrupt, message,
     pattern::{Damage, DamageKind, Pattern},
 };
 pub(crate) use args::PingArgs;
 use datagram::DatagramPath;
 use kernel::KernelView;
 use output::Output;
-use path::{Arrival, Path, TICK, Wire};
+pub(crate) use path::{Arrival, Path};
+use path::{TICK, Wire};
 use stream::StreamPath;
 use tally::{Millis, Tally};
 
@@ -57,7 +58,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// Usage and local errors, and [`ConnectError`] when there is no connection to begin with.
 pub(crate) fn run(args: &PingArgs, globals: &Globals) -> anyhow::Result<Ending> {
-    args.check()?;
+    message::check_size(&args.target, args.size)?;
     let interrupted = interrupt::flag()?;
     let mut session = Session::new(args, globals)?;
     session.run(&interrupted)?;
@@ -230,7 +231,7 @@ impl<'a> Session<'a> {
                 }
                 self.slot = self.slot.max(now + RETRY_PAUSE);
                 self.remember(now);
-                return self.lose_all(&innermost(&error));
+                return self.lose_all(&format!("cannot connect: {}", error.cause()));
             }
         }
         let Some(Connection { path, .. }) = &mut self.connection else { return Ok(()) };
@@ -335,6 +336,7 @@ impl<'a> Session<'a> {
     /// Gives up what is awaited for too long.
     fn give_up_overdue(&mut self, now: Instant) -> anyhow::Result<()> {
         let wait = self.wait();
+        let told = figures::duration(wait);
         while let Some(probe) = self.probes.get_mut(self.settled) {
             if now < probe.sent + wait {
                 break;
@@ -343,7 +345,7 @@ impl<'a> Session<'a> {
             let seq = probe.seq;
             self.awaited -= 1;
             self.tally.lost += 1;
-            self.output.alarm(format_args!("seq={seq} lost: no reply within {wait:?}"))?;
+            self.output.alarm(format_args!("seq={seq} lost: no reply within {told}"))?;
             let mut arrivals = Vec::new();
             if let Some(Connection { path, first, .. }) = &mut self.connection {
                 if let Some(probe) = seq.checked_sub(*first) {
@@ -394,25 +396,30 @@ impl<'a> Session<'a> {
         let socket = self.globals.connector.connect(&self.args.target)?;
         let took = before.elapsed();
         let kernel = KernelView::of(&socket);
-        let wire = Wire::new(socket).map_err(|e| ConnectError::new(&self.args.target, e))?;
         let pattern = Pattern::new(self.seed, number);
-        let size = self.args.size;
-        let path: Box<dyn Path> = match self.args.target {
-            Endpoint::Udp { .. } => Box::new(DatagramPath::new(wire, pattern, size)),
-            _ => Box::new(StreamPath::new(wire, pattern, size)),
-        };
+        let path = open(&self.args.target, socket, pattern, self.args.size)
+            .map_err(|error| ConnectError::new(&self.args.target, error))?;
         self.connection = Some(Connection { path, kernel, took, first });
         Ok(())
     }
+}
+
+/// The way for probes of so many bytes over a socket that is connected to `target`.
+pub(crate) fn open(
+    target: &Endpoint,
+    socket: Socket,
+    pattern: Pattern,
+    size: usize,
+) -> io::Result<Box<dyn Path>> {
+    let wire = Wire::new(socket)?;
+    Ok(match target {
+        Endpoint::Udp { .. } => Box::new(DatagramPath::new(wire, pattern, size)),
+        _ => Box::new(StreamPath::new(wire, pattern, size)),
+    })
 }
 
 /// A probe that is remembered.
 fn find(probes: &mut VecDeque<Probe>, seq: u64) -> Option<&mut Probe> {
     let index = seq.checked_sub(probes.front()?.seq)?;
     probes.get_mut(usize::try_from(index).ok()?)
-}
-
-/// Why there is no connection, in the system's words.
-fn innermost(error: &ConnectError) -> String {
-    error.source().map_or_else(|| error.to_string(), |why| format!("cannot connect: {why}"))
 }

@@ -19,7 +19,7 @@ use crate::pattern::Damage;
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Carries probes; one connection.
-pub(super) trait Path {
+pub(crate) trait Path: Send {
     /// Sends the next probe, or begins to; returns when.
     fn send(&mut self) -> io::Result<Instant>;
 
@@ -34,7 +34,7 @@ pub(super) trait Path {
 }
 
 /// What has come. Probes are counted from 0 on each connection.
-pub(super) enum Arrival {
+pub(crate) enum Arrival {
     /// The last byte of a probe.
     Back { probe: u64, at: Instant },
     /// A probe is not as it was sent.

@@ -6,7 +6,10 @@ use echo_cli::Endpoint;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::bench::{histogram, percentile};
+use crate::{
+    bench::{histogram, nanos, percentile},
+    pattern::NOT_AN_ECHO,
+};
 
 /// The sums of a run. Every probe sent is received, lost, late or still on its way.
 #[derive(Debug)]
@@ -99,6 +102,10 @@ impl Tally {
         text += &format!(", {}% loss, time {}ms\n", rounded(percent), elapsed.as_millis());
         if let Some(damage) = &self.first_damage {
             text += &format!("first damage: {damage}\n");
+        }
+        // One alone may be bad luck.
+        if self.corrupt > 1 && self.corrupt >= self.received {
+            text += &format!("{NOT_AN_ECHO}\n");
         }
         for (what, durations) in [("rtt", &self.rtt), ("connect", &self.connect)] {
             if durations.count > 0 {
@@ -232,10 +239,6 @@ impl fmt::Display for Millis {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -248,11 +251,21 @@ fn whole(ns: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docs::{documented, printed};
 
     fn durations(micros: impl IntoIterator<Item = u64>) -> Durations {
         let mut durations = Durations::new();
         micros.into_iter().for_each(|micros| durations.record(Duration::from_micros(micros)));
         durations
+    }
+
+    #[test]
+    fn every_field_of_the_json_is_documented_and_no_other() {
+        let mut tally = Tally::new();
+        (tally.rtt, tally.connect) = (durations([20]), durations([30]));
+        let target = "127.0.0.1:7".parse().unwrap();
+        let json = tally.to_json(&target, Duration::from_secs(1));
+        assert_eq!(documented("ping"), printed(&json));
     }
 
     #[test]

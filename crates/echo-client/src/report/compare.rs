@@ -335,6 +335,9 @@ mod tests {
     use crate::bench::{Counts, histogram, nanos};
     use crate::report::part::{Growing, Part, Slice};
 
+    /// Nanoseconds: few buckets lie below, so that a thousand histograms are quick.
+    const USUAL: f64 = 1000.0;
+
     /// A run of `seconds` seconds with 50 samples each around `middle` ns, which wander.
     fn run(random: &mut Rng, middle: f64, seconds: u64) -> Run {
         let mut unit = || random.f64();
@@ -380,7 +383,7 @@ mod tests {
             runs: (0..runs)
                 .map(|_| {
                     let of_run = 1.0 + 0.3 * random.f64();
-                    run(random, 50_000.0 * of_run, 12)
+                    run(random, USUAL * of_run, 12)
                 })
                 .collect(),
         };
@@ -399,7 +402,7 @@ mod tests {
                 Row { figure, before: 1.0, now: 1.0, ratio: None }
             };
             let mut rows = [50.0, 90.0, 99.0].map(row).to_vec();
-            let mut blocks = || Blocks::of(&run(random, 50_000.0, 60), Tag::Service);
+            let mut blocks = || Blocks::of(&run(random, USUAL, 60), Tag::Service);
             bootstrap(&blocks(), &blocks(), 300, &mut rows);
             Comparison { tag: Tag::Service, method: Method::Bootstrap, rows }
         });
@@ -412,23 +415,23 @@ mod tests {
         let mut side = |middle, runs: usize, seconds| Side {
             runs: (0..runs).map(|_| run(random, middle, seconds)).collect(),
         };
-        let slower = Comparison::of(&side(50_000.0, 3, 12), &side(60_000.0, 3, 12));
+        let slower = Comparison::of(&side(USUAL, 3, 12), &side(1.2 * USUAL, 3, 12));
         assert_eq!((slower.method, find(&slower, 50.0)), (Method::Student, Finding::Worse));
-        let faster = Comparison::of(&side(50_000.0, 1, 60), &side(40_000.0, 1, 60));
+        let faster = Comparison::of(&side(USUAL, 1, 60), &side(0.8 * USUAL, 1, 60));
         assert_eq!((faster.method, find(&faster, 99.0)), (Method::Bootstrap, Finding::Better));
-        let short = Comparison::of(&side(50_000.0, 1, 5), &side(90_000.0, 1, 60));
+        let short = Comparison::of(&side(USUAL, 1, 5), &side(1.8 * USUAL, 1, 60));
         assert_eq!(find(&short, 50.0), Finding::TooLittleData);
         // One degree of freedom, and two runs that have little in common.
-        let (slow, fast) = (side(900_000.0, 1, 12), side(50_000.0, 1, 12));
+        let (slow, fast) = (side(18.0 * USUAL, 1, 12), side(USUAL, 1, 12));
         let apart = Side { runs: [slow.runs, fast.runs].concat() };
-        let unlike = Comparison::of(&apart, &side(90_000.0, 1, 12));
+        let unlike = Comparison::of(&apart, &side(1.8 * USUAL, 1, 12));
         assert_eq!(find(&unlike, 50.0), Finding::TooLittleData);
     }
 
     #[test]
     fn a_comparison_is_the_same_every_time() {
         let random = &mut Rng::with_seed(7);
-        let mut side = || Side { runs: vec![run(random, 50_000.0, 30)] };
+        let mut side = || Side { runs: vec![run(random, USUAL, 30)] };
         let (before, now) = (side(), side());
         assert_eq!(Comparison::of(&before, &now), Comparison::of(&before, &now));
     }

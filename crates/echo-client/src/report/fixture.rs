@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::Histogram;
 
 use crate::bench::{
-    Arrival, Counts, Damage, Instance, Interval, Mode, Outcome, Settings, Slo, SloResult, Stall,
-    Statistic, Throughput, Unanswered, histogram, nanos,
+    Arrival, Counts, Instance, Interval, Mode, Outcome, Settings, Slo, SloResult, Stall, Statistic,
+    Throughput, histogram, nanos,
 };
 
 /// What makes one run differ from the next.
@@ -65,22 +65,13 @@ pub(crate) fn outcome(script: Script) -> (Outcome, Vec<u64>) {
     let messages = script.rate * u64::from(script.seconds);
     let limit = Duration::from_millis(1);
     let outcome = Outcome {
-        settings: settings(script),
         started: SystemTime::UNIX_EPOCH
             + Duration::from_secs(1_795_380_000 + 3600 * (script.seed % 1000)),
         elapsed: Duration::from_secs(script.seconds.into()),
         drained: Duration::from_millis(2),
-        interrupted: false,
         sent: messages,
         received: messages,
-        corrupt: 0,
-        unanswered: Unanswered::default(),
-        unsent: 0,
-        held: 0,
-        datagrams: None,
-        damage: Damage::default(),
         connections: 50,
-        failed: Vec::new(),
         throughput: Throughput {
             messages,
             bytes: messages * 64,
@@ -90,7 +81,6 @@ pub(crate) fn outcome(script: Script) -> (Outcome, Vec<u64>) {
         service,
         response: Some(response),
         send_lag: Some(lag),
-        probe: None,
         timeline,
         stalls: vec![Stall {
             start: Duration::from_secs((script.seconds / 2).into()),
@@ -103,7 +93,7 @@ pub(crate) fn outcome(script: Script) -> (Outcome, Vec<u64>) {
             measured: Some(Duration::from_micros(300)),
             met: true,
         }],
-        invalid: Vec::new(),
+        ..Outcome::empty(settings(script))
     };
     (outcome, samples)
 }

@@ -122,7 +122,7 @@ fn merged(side: &Side) -> Merged {
 fn run(run: &super::Run) -> Run {
     let of = |tag: Tag| {
         let has = run.parts.iter().any(|part| part.series.contains_key(&tag));
-        has.then(|| Latency { hdr: None, ..Latency::of(&run.merged(tag)) })
+        has.then(|| Latency::figures_of(&run.merged(tag)))
     };
     let all = |judge: fn(&Summary) -> bool| -> Option<bool> {
         let judged: Option<Vec<bool>> =

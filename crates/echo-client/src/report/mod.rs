@@ -91,6 +91,9 @@ pub(crate) fn write(
     log: Option<&WholeFile>,
     page: Option<&WholeFile>,
 ) -> Result<(), crate::WriteError> {
+    if log.is_none() && page.is_none() {
+        return Ok(()); // taking all samples together is work
+    }
     let part = Part::of(outcome);
     if let Some(log) = log {
         log.write(|output| part.write_log(output))?;

@@ -56,7 +56,7 @@ fn failures(run: &Summary) -> Vec<String> {
     }
     if let Some(datagrams) = run.datagrams {
         let missed = figures::count(datagrams.lost + datagrams.late);
-        if datagrams.loss > run.settings.max_loss.unwrap_or(0.0) {
+        if run.lost_too_many() {
             let percent = datagrams.loss * 100.0;
             failures.push(format!("{missed} datagrams were lost or late, {percent:.3} %"));
         }

@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use echo_cli::Endpoint;
 use serde::Serialize;
 
+use crate::{bench::nanos, figures};
+
 /// The judgement of one `send`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -108,7 +110,7 @@ impl Verdict {
             missing_frames: self.missing_frames,
             mismatch_at: offset,
             end: self.end.to_string(),
-            elapsed_ns: u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX),
+            elapsed_ns: nanos(self.elapsed),
         })
     }
 
@@ -137,7 +139,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, returned, .. } = self;
         if self.is_identical() {
-            write!(f, "identical: {sent} bytes sent and returned in {:.3?}", self.elapsed)?;
+            let elapsed = figures::duration(self.elapsed);
+            write!(f, "identical: {sent} bytes sent and returned in {elapsed}")?;
             return match self.end {
                 End::AllReturned => f.write_str("; the peer keeps the connection open"),
                 _ => Ok(()),
@@ -176,10 +179,33 @@ impl fmt::Display for End {
         match self {
             Self::PeerClosed => f.write_str("the peer closed"),
             Self::AllReturned => f.write_str("the peer keeps the connection open"),
-            Self::TimedOut(timeout) => write!(f, "nothing came for {timeout:?}"),
+            Self::TimedOut(timeout) => {
+                write!(f, "nothing came for {}", figures::duration(*timeout))
+            }
             Self::Failed(why) => f.write_str(why),
             Self::OutputClosed => f.write_str("our output was closed"),
             Self::Interrupted => f.write_str("interrupted"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docs::{documented, printed};
+
+    #[test]
+    fn every_field_of_the_json_is_documented_and_no_other() {
+        let verdict = Verdict {
+            sent: 5,
+            returned: 5,
+            missing_frames: 0,
+            mismatch: None,
+            all_sent: true,
+            end: End::PeerClosed,
+            elapsed: Duration::ZERO,
+        };
+        let json = verdict.to_json(&"127.0.0.1:7".parse().unwrap());
+        assert_eq!(documented("send"), printed(&json));
     }
 }

@@ -21,10 +21,10 @@ use super::{
     super::{plan::Plan, stall::Progress},
     Flow, Left, Pacer, SEED, Sent, Turn,
 };
-use crate::pattern::{Checker, Damage, DamageKind, Pattern};
-
-/// The largest datagram over IPv4; IPv6 takes a little more.
-pub(in super::super) const MAX_DATAGRAM: usize = 65_507;
+use crate::{
+    message::MAX_DATAGRAM,
+    pattern::{Checker, Damage, DamageKind, Pattern, WORD},
+};
 
 /// Datagrams that one connection sends, or receives, before it is the turn of others.
 const TURN: usize = 16;
@@ -35,12 +35,6 @@ const MAX_MISSED: usize = 4096;
 
 /// Messages that one too short for a whole word may be.
 const MAX_GUESSED: usize = 1024;
-
-/// Words of a damaged datagram that are asked where they come from.
-const MAX_ASKED: usize = 64;
-
-/// Bytes of a word of the load.
-const WORD: usize = 8;
 
 /// One flow of datagrams.
 pub(in super::super) struct DatagramFlow<S> {
@@ -279,9 +273,7 @@ impl<S> DatagramFlow<S> {
             Origin::Back(_) => turn.tally.duplicated += u64::from(measured),
             Origin::Foreign => {}
         }
-        let number = self.pattern.connection();
-        let words = damages.iter().map(|damage| format!("connection {number}: {damage}"));
-        turn.tally.damage(damages.len() as u64, words);
+        turn.damaged(&self.pattern, &damages);
     }
 
     /// Notes that a message is back: one that was sent before another that is back is reordered.
@@ -306,14 +298,7 @@ impl<S> DatagramFlow<S> {
         if self.size < WORD {
             return self.guess(datagram);
         }
-        let words = (0..).step_by(WORD).zip(datagram.chunks_exact(WORD)).take(MAX_ASKED);
-        let number = words.into_iter().find_map(|(at, word)| {
-            let origin = self.pattern.origin(word.try_into().ok()?);
-            let start = origin.offset.checked_sub(at)?;
-            let is_own = origin.connection == self.pattern.connection();
-            let number = start / self.stride;
-            (is_own && start % self.stride == 0 && number < self.sent).then_some(number)
-        });
+        let number = self.pattern.message_of(datagram, self.stride, self.sent);
         let Some(number) = number else { return Origin::Foreign };
         if let Ok(place) = self.in_flight.binary_search_by_key(&number, |(number, _)| *number) {
             return Origin::InFlight(place);

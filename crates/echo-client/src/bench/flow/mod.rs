@@ -8,8 +8,9 @@ mod stream;
 use std::io;
 
 use super::{clock::Clock, pace::Arrivals, plan::Plan, stall::Progress, tally::Tally};
+use crate::pattern::{Damage, Pattern};
 
-pub(super) use datagram::{DatagramFlow, MAX_DATAGRAM};
+pub(super) use datagram::DatagramFlow;
 pub(super) use stream::StreamFlow;
 
 /// What every load's bytes are made of; instances of one load differ in their connections.
@@ -123,6 +124,13 @@ impl Turn<'_> {
             self.tally.unanswered += 1;
             self.tally.oldest = self.tally.oldest.max(at.saturating_sub(sent.at));
         }
+    }
+
+    /// Counts places with damage in the stream of a connection.
+    fn damaged(&mut self, stream: &Pattern, damages: &[Damage]) {
+        let number = stream.connection();
+        let words = damages.iter().map(|damage| format!("connection {number}: {damage}"));
+        self.tally.damage(damages.len() as u64, words);
     }
 
     /// Counts bytes that came at `at`.

@@ -237,14 +237,14 @@ impl<S> StreamFlow<S> {
     /// Notes which messages have been damaged; those back already become corrupt ones.
     #[cold]
     fn note(&mut self, turn: &mut Turn<'_>, damages: &[Damage]) {
-        let Turn { plan, tally, .. } = turn;
+        let plan = turn.plan;
         for damage in damages {
             let first = damage.offset / plan.size;
             let end = damage.offset.saturating_add(damage.extent).div_ceil(plan.size);
             let back = first.max(self.counted).max(self.measured.start)
                 ..end.min(self.done).min(self.measured.end);
             if !back.is_empty() {
-                tally.corrupt += back.end - back.start;
+                turn.tally.corrupt += back.end - back.start;
                 self.counted = back.end;
             }
             let pending = first.max(self.done)..end.min(self.started());
@@ -256,9 +256,7 @@ impl<S> StreamFlow<S> {
                 };
             }
         }
-        let number = self.pattern.connection();
-        let words = damages.iter().map(|damage| format!("connection {number}: {damage}"));
-        tally.damage(damages.len() as u64, words);
+        turn.damaged(&self.pattern, damages);
     }
 }
 
