@@ -4,22 +4,22 @@
 use std::{
     io::{self, Read, Write},
     net::Shutdown,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
 use echo_cli::escaped;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use socket2::Socket;
 
-use super::{case::Broken, trial::Trial};
+use super::{case::Broken, many, trial::Trial};
 use crate::{
     figures,
     pattern::{Checker, Pattern},
 };
 
 /// What one receive takes at most.
-const READ_SIZE: usize = 64 << 10;
+pub(super) const READ_SIZE: usize = 64 << 10;
 
 /// A connected stream.
 #[derive(Debug)]
@@ -54,6 +54,17 @@ pub(super) struct Exchange {
     pub(super) chunk: usize,
     /// FIN follows the last of them.
     pub(super) half_close: bool,
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    output: Output,
+    /// How many bytes of the pattern will have been sent.
+    end: u64,
+    /// FIN is still to be sent.
+    fin_is_due: bool,
+    begun: Instant,
 }
 
 impl<'a> Conn<'a> {
@@ -146,11 +157,7 @@ impl<'a> Conn<'a> {
         while at < expected.len() {
             let received = self.receive(&mut came[at..], self.trial.patience())?;
             let Received::Bytes(n) = received else {
-                return Err(Broken::Promise(self.short(
-                    at as u64,
-                    expected.len() as u64,
-                    received,
-                )));
+                return Err(self.short(at as u64, expected.len() as u64, received));
             };
             let pairs = expected[at..].iter().zip(&came[at..at + n]);
             if let Some(i) = pairs.clone().position(|(due, came)| due != came) {
@@ -186,44 +193,92 @@ impl<'a> Conn<'a> {
         }
     }
 
-    /// Sends the next bytes of the pattern and receives what comes, both at once, until all are
-    /// back. Every byte is compared.
+    /// Sends up to `len` bytes of the pattern and receives none, for as long as the path takes them.
+    /// Returns how many it took.
+    pub(super) fn send_ahead(&mut self, len: u64) -> Result<u64, Broken> {
+        let (start, end) = (self.sent, self.sent + len);
+        let mut output = Output::new(self.pattern, READ_SIZE);
+        while self.sent < end {
+            match self.send_some(output.next(self.sent, end), self.trial.quiet())? {
+                0 => break,
+                n => self.sent += n as u64,
+            }
+        }
+        Ok(self.sent - start)
+    }
+
+    /// Sends the next bytes of the pattern and receives what comes, both at once, until all that
+    /// were ever sent are back. Every byte is compared.
     pub(super) fn exchange(&mut self, exchange: Exchange) -> Result<Duration, Broken> {
-        let Exchange { len, chunk, half_close } = exchange;
-        let before = Instant::now();
-        let end = self.sent + len;
-        let mut output = Output::new(self.pattern, chunk);
+        let mut transfer = self.begin(exchange);
         let mut input = vec![0; READ_SIZE];
-        let mut is_open = half_close;
-        while self.checker.received() < end || is_open {
-            if self.sent == end && is_open {
-                self.finish()?;
-                is_open = false;
-                continue;
-            }
-            let wants =
-                if self.sent < end { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        while !self.advance(&mut transfer, &mut input)? {
             let until = self.until(self.trial.patience());
-            if !self.wait(wants, until)? {
-                let missing = self.short(self.checker.received(), end, Received::Nothing);
-                return Err(Broken::Promise(missing));
+            if !self.wait(self.wants(&transfer), until)? {
+                return Err(self.starved(&transfer));
             }
-            if self.sent < end {
-                self.sent += self.send_some(output.next(self.sent, end), Duration::ZERO)? as u64;
+        }
+        Ok(transfer.begun.elapsed())
+    }
+
+    /// Begins what [`advance`](Self::advance) goes on with.
+    pub(super) fn begin(&self, exchange: Exchange) -> Transfer {
+        Transfer {
+            output: Output::new(self.pattern, exchange.chunk),
+            end: self.sent + exchange.len,
+            fin_is_due: exchange.half_close,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Sends a chunk and receives what there is, without waiting; true once all is back. `input` is
+    /// room to receive into.
+    pub(super) fn advance(
+        &mut self,
+        transfer: &mut Transfer,
+        input: &mut [u8],
+    ) -> Result<bool, Broken> {
+        let end = transfer.end;
+        if self.sent < end {
+            let chunk = transfer.output.next(self.sent, end);
+            self.sent += self.send_some(chunk, Duration::ZERO)? as u64;
+        }
+        if self.sent == end && transfer.fin_is_due {
+            self.finish()?;
+            transfer.fin_is_due = false;
+        }
+        if self.checker.received() < end {
+            let received = self.take(input, Duration::ZERO)?;
+            if matches!(received, Received::Fin | Received::Reset) {
+                return Err(self.short(self.checker.received(), end, received));
             }
-            match self.receive(&mut input, Duration::ZERO)? {
-                Received::Bytes(n) => self.compare(&input[..n])?,
-                Received::Nothing => {}
-                over => {
-                    let missing = self.short(self.checker.received(), end, over);
-                    return Err(Broken::Promise(missing));
-                }
-            }
+        }
+        if self.checker.received() < end || transfer.fin_is_due {
+            return Ok(false);
         }
         match self.checker.settle() {
-            [] => Ok(before.elapsed()),
+            [] => Ok(true),
             [damage, ..] => Err(Broken::Promise(damage.to_string())),
         }
+    }
+
+    /// What has to happen before the transfer can go on.
+    pub(super) fn wants(&self, transfer: &Transfer) -> PollFlags {
+        if self.sent < transfer.end { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN }
+    }
+
+    /// Nothing has happened for as long as our patience lasts.
+    pub(super) fn starved(&self, transfer: &Transfer) -> Broken {
+        self.short(self.checker.received(), transfer.end, Received::Nothing)
+    }
+
+    /// Receives what there is of the pattern, and compares it.
+    pub(super) fn take(&mut self, input: &mut [u8], within: Duration) -> Result<Received, Broken> {
+        let received = self.receive(input, within)?;
+        if let Received::Bytes(n) = received {
+            self.compare(&input[..n])?;
+        }
+        Ok(received)
     }
 
     /// FIN: we send no more.
@@ -258,18 +313,7 @@ impl<'a> Conn<'a> {
 
     /// Waits for one of `events`; false when none comes by then, or when the check is over.
     pub(super) fn wait(&self, events: PollFlags, until: Instant) -> Result<bool, Broken> {
-        loop {
-            self.trial.go_on()?;
-            let left = until.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left).unwrap_or_default();
-            let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), events)];
-            match poll(&mut polled, Some(&timeout)) {
-                Ok(0) if left.is_zero() => return Ok(false),
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(true),
-                Err(error) => return Err(Broken::Ours(error.to_string())),
-            }
-        }
+        Ok(!many::wait(self.trial, [(self, events)], until)?.is_empty())
     }
 
     fn compare(&mut self, bytes: &[u8]) -> Result<(), Broken> {
@@ -284,10 +328,14 @@ impl<'a> Conn<'a> {
     }
 
     /// That so much came back and not more, for this reason.
-    fn short(&self, came: u64, expected: u64, over: Received) -> String {
-        let words = over.words(self.trial.patience());
+    fn short(&self, came: u64, expected: u64, over: Received) -> Broken {
         let [came, expected] = [came, expected].map(figures::count);
-        format!("{came} of {expected} bytes came back, then {words}")
+        if over == Received::Nothing && self.trial.is_over() {
+            let took = time(self.trial.age());
+            return Broken::Slow(format!("only {came} of {expected} bytes came back in {took}"));
+        }
+        let words = over.words(self.trial.patience());
+        Broken::Promise(format!("{came} of {expected} bytes came back, then {words}"))
     }
 }
 
@@ -303,12 +351,19 @@ impl Received {
     }
 }
 
+impl AsFd for Conn<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// A duration as people read it.
 pub(super) fn time(duration: Duration) -> String {
     figures::time(duration.as_nanos() as f64)
 }
 
 /// The bytes of the pattern that are to be sent next.
+#[derive(Debug)]
 struct Output {
     pattern: Pattern,
     chunk: Vec<u8>,

@@ -17,6 +17,9 @@ mod family;
 mod json;
 mod junit;
 mod list;
+mod many;
+#[cfg(test)]
+mod peer;
 mod report;
 mod runner;
 mod selection;
