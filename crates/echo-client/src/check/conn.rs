@@ -210,7 +210,12 @@ impl<'a> Conn<'a> {
     /// Sends the next bytes of the pattern and receives what comes, both at once, until all that
     /// were ever sent are back. Every byte is compared.
     pub(super) fn exchange(&mut self, exchange: Exchange) -> Result<Duration, Broken> {
-        let mut transfer = self.begin(exchange);
+        let transfer = self.begin(exchange);
+        self.complete(transfer)
+    }
+
+    /// Goes on until all is back. Returns how long it took.
+    pub(super) fn complete(&mut self, mut transfer: Transfer) -> Result<Duration, Broken> {
         let mut input = vec![0; READ_SIZE];
         while !self.advance(&mut transfer, &mut input)? {
             let until = self.until(self.trial.patience());

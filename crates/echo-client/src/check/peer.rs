@@ -20,8 +20,8 @@ use crate::Connector;
 /// A round trip on loopback, roughly.
 const RTT: Duration = Duration::from_micros(100);
 
-/// As long as a broken peer is waited for; a good one is never so late.
-const TIMEOUT: Duration = Duration::from_millis(500);
+/// No longer than it has to be: for what never comes, tests wait so long.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A peer that serves until the test process ends.
 #[derive(Debug)]
@@ -63,18 +63,35 @@ impl Peer {
     /// What a check of the battery says about it, as the report has it.
     pub(super) fn judged_by(&self, id: &str) -> (Outcome, String) {
         let check = battery().find(|check| check.id == id).unwrap();
-        check.judge(self.try_on(TIMEOUT, check.run))
+        check.judge(self.seen_by(check.run))
     }
 
-    /// What something that a check does sees of it, with so much patience.
-    pub(super) fn try_on(
+    /// What something that a check does has seen of it.
+    pub(super) fn seen_by(
         &self,
-        timeout: Duration,
         run: impl FnOnce(&Trial<'_>) -> Result<Seen, Broken>,
     ) -> Result<Seen, Broken> {
         let (target, connector) = (self.target(), Connector::default());
         let interrupted = AtomicBool::new(false);
-        run(&Trial::new(&target, &connector, RTT, timeout, &interrupted))
+        run(&Trial::new(&target, &connector, RTT, TIMEOUT, &interrupted))
+    }
+}
+
+/// Asserts that each of these checks says so about its peer, with these words.
+pub(super) fn assert_judged<const N: usize>(table: [(&str, Peer, Outcome, &str); N]) {
+    for (id, peer, outcome, words) in table {
+        let (judged, seen) = peer.judged_by(id);
+        assert_eq!(judged, outcome, "{id}: {seen}");
+        assert!(seen.contains(words), "{id}: {seen}");
+    }
+}
+
+/// Asserts that a peer that keeps all promises passes a family.
+pub(super) fn assert_good_passes(family: &str) {
+    let peer = Peer::good();
+    for check in battery().filter(|check| check.family() == family && !check.slow) {
+        let (judged, seen) = peer.judged_by(check.id);
+        assert_eq!(judged, Outcome::Pass, "{}: {seen}", check.id);
     }
 }
 
@@ -86,19 +103,35 @@ pub(super) fn echo(mut stream: TcpStream) -> io::Result<()> {
 
 /// Returns so many bytes, or fewer when FIN comes before.
 pub(super) fn echo_up_to(stream: &mut TcpStream, most: usize) -> io::Result<()> {
+    let mut left = most;
+    echo_changed(stream, |bytes| {
+        bytes.truncate(left);
+        left -= bytes.len();
+        left > 0
+    })
+}
+
+/// Returns what `change` makes of each chunk, until it says false, or FIN comes.
+pub(super) fn echo_changed(
+    stream: &mut TcpStream,
+    mut change: impl FnMut(&mut Vec<u8>) -> bool,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 64 << 10];
-    let mut left = most;
-    while left > 0 {
-        let room = left.min(buffer.len());
-        let n = stream.read(&mut buffer[..room])?;
-        if n == 0 {
-            break;
-        }
-        stream.write_all(&buffer[..n])?;
-        left -= n;
+    let mut goes_on = true;
+    while goes_on {
+        let n = stream.read(&mut buffer)?;
+        let mut bytes = buffer[..n].to_vec();
+        goes_on = n > 0 && change(&mut bytes);
+        stream.write_all(&bytes)?;
     }
     Ok(())
+}
+
+/// FIN; what still comes in is taken and dropped.
+pub(super) fn close(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    io::copy(&mut stream, &mut io::sink()).map(drop)
 }
 
 /// Closes with RST, whatever is in flight.

@@ -188,3 +188,6 @@ enum Health {
     /// It was well before this check.
     Dead(&'static str),
 }
+
+#[cfg(test)]
+mod tests;

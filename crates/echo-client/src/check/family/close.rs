@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     check::{
         case::{Broken, Check, Level, Seen},
-        conn::{Conn, Exchange, READ_SIZE, Received, time},
+        conn::{Conn, Exchange, READ_SIZE, time},
         many,
         trial::Trial,
     },
@@ -227,14 +227,18 @@ fn no_rst(trial: &Trial<'_>) -> Result<Seen, Broken> {
     let sent = conn.send_ahead(SLOWLY_READ)?;
     conn.finish()?;
     trial.pause(trial.quiet())?;
+    let mut transfer = conn.begin(Exchange { len: 0, chunk: 0, half_close: false });
     let mut input = vec![0; READ_SIZE / 4];
     for _ in 0..PAUSES {
-        if !matches!(conn.take(&mut input, trial.patience())?, Received::Bytes(_)) {
+        if conn.advance(&mut transfer, &mut input)? {
             break;
         }
         trial.pause(PAUSE)?;
     }
-    conn.exchange(Exchange { len: 0, chunk: 0, half_close: false })?;
+    conn.complete(transfer)?;
     conn.expect_fin()?;
     Ok(Seen::Kept(format!("{} came back slowly, then FIN", figures::bytes(sent as f64))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use crate::check::{
-    case::{Broken, Check, Level, Seen},
-    conn::{Conn, Exchange, Received, time},
-    many,
-    trial::Trial,
+use crate::{
+    check::{
+        case::{Broken, Check, Level, Seen},
+        conn::{Conn, Exchange, Received, time},
+        many,
+        trial::Trial,
+    },
+    figures,
 };
 
 pub(super) const CHECKS: &[Check] = &[
@@ -226,6 +229,7 @@ fn churn(trial: &Trial<'_>) -> Result<Seen, Broken> {
     let place = |broken: Broken| broken.at(&format!("after {dropped} connections"));
     let after = round_trip(trial).map_err(place)?;
     let [was, is] = [before, after].map(time);
+    let dropped = figures::count(u64::from(dropped));
     let words = format!("{dropped} came and went; a message took {was} before, {is} after");
     let limit = before * CHURN_TRIPS + CHURN_LIMIT;
     Ok(if after <= limit { Seen::Kept(words) } else { Seen::Odd(words) })
@@ -289,3 +293,6 @@ fn idle_limit_of(trial: &Trial<'_>, limits: &[Duration]) -> Result<Seen, Broken>
     }
     Ok(Seen::Kept(format!("still there after {} of silence", time(longest))))
 }
+
+#[cfg(test)]
+mod tests;
