@@ -87,13 +87,14 @@ impl<'a> Runner<'a> {
         let mut health = if self.is_dead() { Health::Unknown } else { Health::Well };
         for &check in self.selection.checks() {
             tell(Event::Begins(check))?;
-            if matches!(health, Health::Dead(_)) && self.is_revived(deaths.len()) {
-                health = Health::Well;
+            if let Health::Dead(id) = health {
+                let is_back = deaths.len() <= MAX_REVIVALS && self.is_revived();
+                health = if is_back { Health::Well } else { Health::Gone(id) };
             }
             let begun = Instant::now();
             let (outcome, seen) = match health {
                 _ if self.is_interrupted() => check.judge(Err(Broken::Interrupted)),
-                Health::Dead(id) => (Outcome::Skip, format!("the service is dead after {id}")),
+                Health::Gone(id) => (Outcome::Skip, format!("the service is dead after {id}")),
                 _ => check.judge((check.run)(&self.trial())),
             };
             let took = begun.elapsed();
@@ -102,13 +103,13 @@ impl<'a> Runner<'a> {
                 tell(Event::Ended(last))?;
             }
             health = match health {
-                Health::Dead(id) => Health::Dead(id),
-                Health::Unknown if self.is_dead() => Health::Unknown,
-                Health::Well if self.is_dead() => {
+                Health::Gone(id) => Health::Gone(id),
+                _ if !self.is_dead() => Health::Well,
+                Health::Unknown => Health::Unknown,
+                Health::Well | Health::Dead(_) => {
                     deaths.push(check.id);
                     Health::Dead(check.id)
                 }
-                _ => Health::Well,
             };
         }
         Ok(Report {
@@ -116,24 +117,21 @@ impl<'a> Runner<'a> {
             rtt: self.rtt,
             done,
             deaths,
-            is_dead: matches!(health, Health::Dead(_)),
+            is_dead: matches!(health, Health::Dead(_) | Health::Gone(_)),
             took: start.elapsed(),
             interrupted: self.is_interrupted(),
         })
     }
 
-    /// Whether a service that is dead for the `deaths`-th time comes back in time.
-    fn is_revived(&self, deaths: usize) -> bool {
-        if deaths > MAX_REVIVALS {
-            return false;
-        }
+    /// Whether a service that is dead comes back in time.
+    fn is_revived(&self) -> bool {
         let until = Instant::now() + self.revival;
         while self.is_dead() {
             if Instant::now() >= until || self.trial().pause(REVIVAL_PAUSE).is_err() {
                 return false;
             }
         }
-        true
+        !self.is_interrupted()
     }
 
     /// Whether it has nothing to say to a message; what we cannot do says nothing about it.
@@ -185,8 +183,10 @@ enum Health {
     /// It has never answered yet: what it does then, checks tell.
     Unknown,
     Well,
-    /// It was well before this check.
+    /// Until this check it was well.
     Dead(&'static str),
+    /// It did not come back from that.
+    Gone(&'static str),
 }
 
 #[cfg(test)]

@@ -40,23 +40,36 @@ fn what_a_dead_service_does_not_live_to_see_is_skipped_and_the_check_that_ended_
     assert_eq!((report.deaths.as_slice(), report.is_dead), (&["close.reset"][..], true));
 }
 
-#[test]
-fn a_service_that_comes_back_is_checked_on_and_its_death_is_told() {
-    let faint = Peer::new(|listener| {
-        // The check's next connection, and the look after it.
+/// Once it was reset it is ill: it drops so many connections. They come one after the other: the
+/// check's next, the look after it, and those whether it is back.
+fn ill_after_reset(connections: usize) -> Peer {
+    Peer::new(move |listener| {
         let mut ill_for = 0;
         for stream in listener.incoming().flatten() {
             if ill_for > 0 {
                 ill_for -= 1;
             } else if echo(stream).is_err() {
-                ill_for = 2;
+                ill_for = connections;
             }
         }
-    });
-    let report = run(&faint, "close.reset close.no-rst conn.serial", Duration::from_secs(20));
+    })
+}
+
+#[test]
+fn a_service_that_comes_back_is_checked_on_and_its_death_is_told() {
+    let words = "close.reset close.no-rst conn.serial";
+    let report = run(&ill_after_reset(3), words, Duration::from_secs(20));
     let expected = [("close.reset", Fail), ("close.no-rst", Pass), ("conn.serial", Pass)];
     assert_eq!(outcomes(&report), expected);
     assert_eq!((report.deaths.as_slice(), report.is_dead), (&["close.reset"][..], false));
+}
+
+#[test]
+fn a_service_that_does_not_come_back_in_time_is_not_asked_again() {
+    let report = run(&ill_after_reset(3), "close.reset close.no-rst conn.serial", Duration::ZERO);
+    let expected = [("close.reset", Fail), ("close.no-rst", Skip), ("conn.serial", Skip)];
+    assert_eq!(outcomes(&report), expected);
+    assert!(report.is_dead);
 }
 
 #[test]
