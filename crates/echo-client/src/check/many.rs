@@ -63,9 +63,8 @@ pub(super) fn exchange(
         let until = (Instant::now() + trial.patience()).min(trial.deadline());
         let ready = wait(trial, wanted, until)?;
         if ready.is_empty() {
-            let starved =
-                |&at: &usize| Ended { at, result: Err(conns[at].starved(&transfers[at])) };
-            ended.extend(going.iter().map(starved));
+            let starved = |at: usize| Ended { at, result: Err(conns[at].starved(&transfers[at])) };
+            ended.extend(going.into_iter().map(starved));
             break;
         }
         for at in ready.into_iter().map(|i| going[i]) {

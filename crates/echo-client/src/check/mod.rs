@@ -25,6 +25,7 @@ mod runner;
 mod selection;
 mod table;
 mod trial;
+mod trips;
 
 use std::io::{self, IsTerminal};
 

@@ -138,3 +138,22 @@ pub(super) fn close(mut stream: TcpStream) -> io::Result<()> {
 pub(super) fn reset(stream: TcpStream) -> io::Result<()> {
     socket2::Socket::from(stream).set_linger(Some(Duration::ZERO))
 }
+
+/// Loses what the peer does not take at once, as a write does whose result is not looked at.
+pub(super) fn lossy() -> Peer {
+    Peer::each(|_, mut stream| {
+        let small = socket2::SockRef::from(&stream).set_send_buffer_size(4 << 10);
+        let mut buffer = vec![0; 64 << 10];
+        small?;
+        loop {
+            stream.set_nonblocking(false)?;
+            let n = stream.read(&mut buffer)?;
+            stream.set_nonblocking(true)?;
+            match stream.write(&buffer[..n]) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ if n == 0 => return Ok(()),
+                _ => {}
+            }
+        }
+    })
+}

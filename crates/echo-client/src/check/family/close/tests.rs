@@ -80,7 +80,7 @@ fn a_service_that_closes_first_is_told_by_the_message_that_it_missed() {
         "close.not-first",
         Peer::each(move |_, stream| once(stream)),
         Fail,
-        "message 2: 64 of 128 bytes came back, then FIN",
+        "message 2: 0 of 64 bytes came back, then FIN",
     )]);
 }
 
