@@ -53,6 +53,8 @@ pub(super) enum Seen {
 pub(super) enum Broken {
     /// The path does otherwise, in words.
     Promise(String),
+    /// The path still did as it should when the check's time was over, in words.
+    Slow(String),
     /// We could not do what the check does, for a reason on our side, in words.
     Ours(String),
     /// SIGINT.
@@ -94,10 +96,22 @@ impl Check {
         match seen {
             Ok(Seen::Kept(words)) if self.level == Level::Info => (Outcome::Info, words),
             Ok(Seen::Kept(words)) => (Outcome::Pass, words),
-            Ok(Seen::Odd(words)) => (broken.min(Outcome::Warn), words),
+            Ok(Seen::Odd(words)) | Err(Broken::Slow(words)) => (broken.min(Outcome::Warn), words),
             Ok(Seen::Nothing(words)) | Err(Broken::Ours(words)) => (Outcome::Skip, words),
             Err(Broken::Promise(words)) => (broken, words),
             Err(Broken::Interrupted) => (Outcome::Skip, "interrupted".to_owned()),
+        }
+    }
+}
+
+impl Broken {
+    /// The same, and where or when it was.
+    pub(super) fn at(self, place: &str) -> Self {
+        match self {
+            Self::Promise(words) => Self::Promise(format!("{place}: {words}")),
+            Self::Slow(words) => Self::Slow(format!("{place}: {words}")),
+            Self::Ours(words) => Self::Ours(format!("{place}: {words}")),
+            Self::Interrupted => Self::Interrupted,
         }
     }
 }
@@ -159,6 +173,7 @@ mod tests {
             assert_eq!(judged(Ok(Seen::Kept(words()))), kept, "{level:?}");
             assert_eq!(judged(Ok(Seen::Odd(words()))), odd, "{level:?}");
             assert_eq!(judged(Err(Broken::Promise(words()))), broken, "{level:?}");
+            assert_eq!(judged(Err(Broken::Slow(words()))), odd, "{level:?}");
             assert_eq!(judged(Ok(Seen::Nothing(words()))), Outcome::Skip, "{level:?}");
             assert_eq!(judged(Err(Broken::Ours(words()))), Outcome::Skip, "{level:?}");
         }

@@ -1,25 +1,28 @@
 //! A connection of a check: nothing on it waits without bound, and whatever is not as it should be is
 //! said in words.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io::{self, Read, Write},
     net::Shutdown,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
 use echo_cli::escaped;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use socket2::Socket;
 
-use super::{case::Broken, trial::Trial};
+use super::{case::Broken, many, trial::Trial};
 use crate::{
     figures,
     pattern::{Checker, Pattern},
 };
 
 /// What one receive takes at most.
-const READ_SIZE: usize = 64 << 10;
+pub(super) const READ_SIZE: usize = 64 << 10;
 
 /// A connected stream.
 #[derive(Debug)]
@@ -56,6 +59,36 @@ pub(super) struct Exchange {
     pub(super) half_close: bool,
 }
 
+/// An exchange under way.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    output: Output,
+    /// How many bytes of the pattern had come back before.
+    start: u64,
+    /// How many will have been sent.
+    end: u64,
+    /// FIN is still to be sent.
+    fin_is_due: bool,
+    /// From then on no more is sent.
+    until: Option<Instant>,
+    begun: Instant,
+    /// When bytes were last sent or received.
+    moved: Instant,
+}
+
+impl Transfer {
+    /// The same in writes of random sizes up to a chunk.
+    pub(super) fn in_fragments(mut self, random: fastrand::Rng) -> Self {
+        self.output.random = Some(random);
+        self
+    }
+
+    /// The same, but what is not sent by then stays unsent.
+    pub(super) fn until(self, until: Instant) -> Self {
+        Self { until: Some(until), ..self }
+    }
+}
+
 impl<'a> Conn<'a> {
     pub(super) fn new(
         trial: &'a Trial<'a>,
@@ -68,6 +101,11 @@ impl<'a> Conn<'a> {
 
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// Of the pattern, how many bytes came back.
+    pub(super) fn came(&self) -> u64 {
+        self.checker.received()
     }
 
     /// What the peer is due to return, from an offset of the pattern.
@@ -141,29 +179,31 @@ impl<'a> Conn<'a> {
 
     /// Receives as many bytes as these, and they have to be these. Returns when the last was here.
     pub(super) fn expect(&mut self, expected: &[u8]) -> Result<Instant, Broken> {
-        let mut came = vec![0; expected.len()];
         let mut at = 0;
         while at < expected.len() {
-            let received = self.receive(&mut came[at..], self.trial.patience())?;
-            let Received::Bytes(n) = received else {
-                return Err(Broken::Promise(self.short(
-                    at as u64,
-                    expected.len() as u64,
-                    received,
-                )));
-            };
-            let pairs = expected[at..].iter().zip(&came[at..at + n]);
-            if let Some(i) = pairs.clone().position(|(due, came)| due != came) {
-                let (offset, end) = (at + i, (at + n).min(at + i + 16));
-                return Err(Broken::Promise(format!(
-                    "at offset {offset} came {} instead of {}",
-                    escaped(&came[offset..end]),
-                    escaped(&expected[offset..end]),
-                )));
-            }
-            at += n;
+            at += self.expect_some(expected, at)?;
         }
         Ok(Instant::now())
+    }
+
+    /// The same for what comes first of those from `at` on. Returns how many they are.
+    pub(super) fn expect_some(&mut self, expected: &[u8], at: usize) -> Result<usize, Broken> {
+        let mut came = vec![0; (expected.len() - at).min(READ_SIZE)];
+        let received = self.receive(&mut came, self.trial.patience())?;
+        let Received::Bytes(n) = received else {
+            return Err(self.short(at as u64, expected.len() as u64, received));
+        };
+        let (due, came) = (&expected[at..at + n], &came[..n]);
+        if let Some(i) = due.iter().zip(came).position(|(due, came)| due != came) {
+            let end = n.min(i + 16);
+            return Err(Broken::Promise(format!(
+                "at offset {} came {} instead of {}",
+                at + i,
+                escaped(&came[i..end]),
+                escaped(&due[i..end]),
+            )));
+        }
+        Ok(n)
     }
 
     /// Sends, and gets the same back. Returns how long that took.
@@ -186,44 +226,142 @@ impl<'a> Conn<'a> {
         }
     }
 
-    /// Sends the next bytes of the pattern and receives what comes, both at once, until all are
-    /// back. Every byte is compared.
+    /// Sends up to `len` bytes of the pattern and receives none, for as long as the path takes them.
+    /// Returns how many it took.
+    pub(super) fn send_ahead(&mut self, len: u64) -> Result<u64, Broken> {
+        let (start, end) = (self.sent, self.sent + len);
+        let mut output = Output::new(self.pattern, READ_SIZE);
+        while self.sent < end {
+            match self.send_some(output.next(self.sent, end), self.trial.quiet())? {
+                0 => break,
+                n => self.sent += n as u64,
+            }
+        }
+        Ok(self.sent - start)
+    }
+
+    /// Sends the next bytes of the pattern and receives what comes, both at once, until all that
+    /// were ever sent are back. Every byte is compared.
     pub(super) fn exchange(&mut self, exchange: Exchange) -> Result<Duration, Broken> {
-        let Exchange { len, chunk, half_close } = exchange;
-        let before = Instant::now();
-        let end = self.sent + len;
-        let mut output = Output::new(self.pattern, chunk);
+        let transfer = self.begin(exchange);
+        self.complete(transfer)
+    }
+
+    /// Goes on until all is back. Returns how long it took.
+    pub(super) fn complete(&mut self, mut transfer: Transfer) -> Result<Duration, Broken> {
         let mut input = vec![0; READ_SIZE];
-        let mut is_open = half_close;
-        while self.checker.received() < end || is_open {
-            if self.sent == end && is_open {
-                self.finish()?;
-                is_open = false;
-                continue;
-            }
-            let wants =
-                if self.sent < end { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        while !self.advance(&mut transfer, &mut input)? {
             let until = self.until(self.trial.patience());
-            if !self.wait(wants, until)? {
-                let missing = self.short(self.checker.received(), end, Received::Nothing);
-                return Err(Broken::Promise(missing));
+            if !self.wait(self.wants(&transfer), until)? {
+                return Err(self.starved(&transfer));
             }
-            if self.sent < end {
-                self.sent += self.send_some(output.next(self.sent, end), Duration::ZERO)? as u64;
-            }
-            match self.receive(&mut input, Duration::ZERO)? {
-                Received::Bytes(n) => self.compare(&input[..n])?,
-                Received::Nothing => {}
-                over => {
-                    let missing = self.short(self.checker.received(), end, over);
-                    return Err(Broken::Promise(missing));
+        }
+        Ok(transfer.begun.elapsed())
+    }
+
+    /// Begins what [`advance`](Self::advance) goes on with.
+    pub(super) fn begin(&self, exchange: Exchange) -> Transfer {
+        let now = Instant::now();
+        Transfer {
+            output: Output::new(self.pattern, exchange.chunk),
+            start: self.checker.received(),
+            end: self.sent + exchange.len,
+            fin_is_due: exchange.half_close,
+            until: None,
+            begun: now,
+            moved: now,
+        }
+    }
+
+    /// Sends a chunk and receives what there is, without waiting; true once all is back. `input` is
+    /// room to receive into.
+    pub(super) fn advance(
+        &mut self,
+        transfer: &mut Transfer,
+        input: &mut [u8],
+    ) -> Result<bool, Broken> {
+        let now = Instant::now();
+        if transfer.until.is_some_and(|until| until <= now) {
+            transfer.end = transfer.end.min(self.sent);
+        }
+        let before = (self.sent, self.checker.received());
+        // When there is nobody to send to, what came back before tells more about it.
+        let unsent = match self.send_next(transfer) {
+            Ok(()) => None,
+            Err(Broken::Promise(words)) => Some(words),
+            Err(other) => return Err(other),
+        };
+        let end = transfer.end;
+        if self.checker.received() < end {
+            match (self.take(input, Duration::ZERO)?, unsent) {
+                (Received::Fin | Received::Reset, Some(_)) => {
+                    return Err(self.missing(transfer, Received::Reset));
                 }
+                (over @ (Received::Fin | Received::Reset), None) => {
+                    return Err(self.missing(transfer, over));
+                }
+                (Received::Nothing, Some(words)) => return Err(Broken::Promise(words)),
+                (Received::Bytes(_) | Received::Nothing, _) => {}
             }
+        } else if let Some(words) = unsent {
+            return Err(Broken::Promise(words));
+        }
+        if self.checker.received() < end || transfer.fin_is_due {
+            if before != (self.sent, self.checker.received()) {
+                transfer.moved = now;
+            }
+            let has_stopped = now.duration_since(transfer.moved) >= self.trial.patience();
+            if has_stopped || self.trial.is_over() {
+                return Err(self.starved(transfer));
+            }
+            return Ok(false);
         }
         match self.checker.settle() {
-            [] => Ok(before.elapsed()),
+            [] => Ok(true),
             [damage, ..] => Err(Broken::Promise(damage.to_string())),
         }
+    }
+
+    /// What has to happen before the transfer can go on.
+    pub(super) fn wants(&self, transfer: &Transfer) -> PollFlags {
+        if self.sent < transfer.end { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN }
+    }
+
+    /// Nothing has happened for as long as our patience lasts, or the check's time is up.
+    pub(super) fn starved(&mut self, transfer: &Transfer) -> Broken {
+        self.missing(transfer, Received::Nothing)
+    }
+
+    /// Not all is back, for this reason; what is damaged of the rest may be why.
+    fn missing(&mut self, transfer: &Transfer, over: Received) -> Broken {
+        let Transfer { start, end, .. } = transfer;
+        let short = self.short(self.checker.received() - start, end - start, over);
+        match self.checker.settle() {
+            [] => short,
+            [damage, ..] => Broken::Promise(damage.to_string()),
+        }
+    }
+
+    /// Sends the next bytes of a transfer, or the FIN that ends it.
+    fn send_next(&mut self, transfer: &mut Transfer) -> Result<(), Broken> {
+        if self.sent < transfer.end {
+            let chunk = transfer.output.next(self.sent, transfer.end);
+            self.sent += self.send_some(chunk, Duration::ZERO)? as u64;
+        }
+        if self.sent == transfer.end && transfer.fin_is_due {
+            self.finish()?;
+            transfer.fin_is_due = false;
+        }
+        Ok(())
+    }
+
+    /// Receives what there is of the pattern, and compares it.
+    pub(super) fn take(&mut self, input: &mut [u8], within: Duration) -> Result<Received, Broken> {
+        let received = self.receive(input, within)?;
+        if let Received::Bytes(n) = received {
+            self.compare(&input[..n])?;
+        }
+        Ok(received)
     }
 
     /// FIN: we send no more.
@@ -258,18 +396,7 @@ impl<'a> Conn<'a> {
 
     /// Waits for one of `events`; false when none comes by then, or when the check is over.
     pub(super) fn wait(&self, events: PollFlags, until: Instant) -> Result<bool, Broken> {
-        loop {
-            self.trial.go_on()?;
-            let left = until.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left).unwrap_or_default();
-            let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), events)];
-            match poll(&mut polled, Some(&timeout)) {
-                Ok(0) if left.is_zero() => return Ok(false),
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(true),
-                Err(error) => return Err(Broken::Ours(error.to_string())),
-            }
-        }
+        Ok(!many::wait(self.trial, [(self, events)], until)?.is_empty())
     }
 
     fn compare(&mut self, bytes: &[u8]) -> Result<(), Broken> {
@@ -284,10 +411,14 @@ impl<'a> Conn<'a> {
     }
 
     /// That so much came back and not more, for this reason.
-    fn short(&self, came: u64, expected: u64, over: Received) -> String {
-        let words = over.words(self.trial.patience());
+    pub(super) fn short(&self, came: u64, expected: u64, over: Received) -> Broken {
         let [came, expected] = [came, expected].map(figures::count);
-        format!("{came} of {expected} bytes came back, then {words}")
+        if over == Received::Nothing && self.trial.is_over() {
+            let took = time(self.trial.age());
+            return Broken::Slow(format!("only {came} of {expected} bytes came back in {took}"));
+        }
+        let words = over.words(self.trial.patience());
+        Broken::Promise(format!("{came} of {expected} bytes came back, then {words}"))
     }
 }
 
@@ -303,12 +434,19 @@ impl Received {
     }
 }
 
+impl AsFd for Conn<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// A duration as people read it.
 pub(super) fn time(duration: Duration) -> String {
     figures::time(duration.as_nanos() as f64)
 }
 
 /// The bytes of the pattern that are to be sent next.
+#[derive(Debug)]
 struct Output {
     pattern: Pattern,
     chunk: Vec<u8>,
@@ -316,11 +454,13 @@ struct Output {
     offset: u64,
     /// How many of them are filled in.
     filled: usize,
+    /// Draws how many are filled in next; without it, the chunk is.
+    random: Option<fastrand::Rng>,
 }
 
 impl Output {
     fn new(pattern: Pattern, chunk: usize) -> Self {
-        Self { pattern, chunk: vec![0; chunk], offset: 0, filled: 0 }
+        Self { pattern, chunk: vec![0; chunk], offset: 0, filled: 0, random: None }
     }
 
     /// At least one byte, at most a chunk, from `from` on and not beyond `end`.
@@ -328,7 +468,8 @@ impl Output {
         let at = usize::try_from(from - self.offset.min(from)).unwrap_or(usize::MAX);
         if at >= self.filled {
             let left = usize::try_from(end - from).unwrap_or(usize::MAX);
-            self.filled = left.min(self.chunk.len());
+            let most = left.min(self.chunk.len());
+            self.filled = self.random.as_mut().map_or(most, |random| random.usize(1..=most));
             self.pattern.fill(from, &mut self.chunk[..self.filled]);
             self.offset = from;
             return &self.chunk[..self.filled];

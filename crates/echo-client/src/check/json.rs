@@ -19,7 +19,8 @@ struct Object<'a> {
     failed: usize,
     informed: usize,
     skipped: usize,
-    dead_after: Option<&'a str>,
+    dead_after: &'a [&'static str],
+    dead: bool,
     checks: Vec<Entry<'a>>,
 }
 
@@ -58,7 +59,8 @@ pub(super) fn line(report: &Report) -> String {
         failed: report.count(Outcome::Fail),
         informed: report.count(Outcome::Info),
         skipped: report.count(Outcome::Skip),
-        dead_after: report.dead_after,
+        dead_after: &report.deaths,
+        dead: report.is_dead,
         checks: checks.collect(),
     };
     json_line(&object) + "\n"

@@ -17,11 +17,15 @@ mod family;
 mod json;
 mod junit;
 mod list;
+mod many;
+#[cfg(test)]
+mod peer;
 mod report;
 mod runner;
 mod selection;
 mod table;
 mod trial;
+mod trips;
 
 use std::io::{self, IsTerminal};
 
@@ -39,7 +43,7 @@ use selection::Selection;
 pub(crate) fn check(args: &CheckArgs, globals: &Globals) -> anyhow::Result<Ending> {
     let selection = Selection::of(args)?;
     if args.list {
-        print(&list::page(&selection.checks()))?;
+        print(&list::page(selection.checks()))?;
         return Ok(Ending { is_good: true, last_words: None });
     }
     let junit = args.junit.as_deref().map(WholeFile::check).transpose()?;

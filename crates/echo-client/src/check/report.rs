@@ -13,8 +13,10 @@ pub(super) struct Report {
     /// A round trip on the idle path.
     pub(super) rtt: Duration,
     pub(super) done: Vec<Done>,
-    /// The check after which the service answered no more, if it did not recover.
-    pub(super) dead_after: Option<&'static str>,
+    /// The checks after which the service answered no more, for a while or for good.
+    pub(super) deaths: Vec<&'static str>,
+    /// It did not come back after the last of them.
+    pub(super) is_dead: bool,
     pub(super) took: Duration,
     pub(super) interrupted: bool,
 }
@@ -24,10 +26,10 @@ impl Report {
         self.done.iter().filter(|done| done.outcome == outcome).count()
     }
 
-    /// No check has failed, or, when it is `strict`, warned.
+    /// No check has failed, or, when it is `strict`, warned; and the service has lived through them.
     pub(super) fn is_good(&self, strict: bool) -> bool {
         let worst = self.done.iter().map(|done| done.outcome).max();
         let limit = if strict { Outcome::Warn } else { Outcome::Fail };
-        worst.is_none_or(|worst| worst < limit) && self.dead_after.is_none()
+        worst.is_none_or(|worst| worst < limit) && self.deaths.is_empty()
     }
 }

@@ -18,6 +18,16 @@ use crate::{args::Globals, pattern::Pattern};
 /// Messages that the round trip is the least of.
 const RTT_PROBES: usize = 5;
 
+/// How long a dead service is given to come back: xinetd stops one that is connected to too often for
+/// 10 s, and what restarts a service takes about as long.
+const REVIVAL: Duration = Duration::from_secs(12);
+
+/// How often it is given that; then the checks that are left are skipped.
+const MAX_REVIVALS: usize = 3;
+
+/// From one look whether it is back to the next.
+const REVIVAL_PAUSE: Duration = Duration::from_millis(100);
+
 /// Bytes of a message that asks whether the service is well.
 const PROBE_SIZE: usize = 64;
 
@@ -30,6 +40,7 @@ pub(super) struct Runner<'a> {
     globals: &'a Globals,
     interrupted: &'a AtomicBool,
     rtt: Duration,
+    revival: Duration,
 }
 
 /// What happens, as it happens.
@@ -49,9 +60,9 @@ impl<'a> Runner<'a> {
         interrupted: &'a AtomicBool,
     ) -> anyhow::Result<Self> {
         globals.connector.connect(selection.target())?;
-        let mut runner = Self { selection, globals, interrupted, rtt: UNKNOWN_RTT };
-        let probes = (0..RTT_PROBES).map_while(|_| runner.probe().ok());
-        runner.rtt = probes.min().unwrap_or(UNKNOWN_RTT);
+        let mut runner =
+            Self { selection, globals, interrupted, rtt: UNKNOWN_RTT, revival: REVIVAL };
+        runner.rtt = runner.round_trip().unwrap_or(UNKNOWN_RTT);
         Ok(runner)
     }
 
@@ -60,8 +71,8 @@ impl<'a> Runner<'a> {
         self.rtt
     }
 
-    /// Runs them all. A service that is dead after one of them is asked again before each that
-    /// follows; those that it does not live to see are skipped.
+    /// Runs them all, and looks after each whether the service is still well. One that is not is
+    /// given time to come back; the checks that it does not live to see are skipped.
     ///
     /// # Errors
     /// What `tell` says.
@@ -71,39 +82,61 @@ impl<'a> Runner<'a> {
     ) -> anyhow::Result<Report> {
         let start = Instant::now();
         let mut done = Vec::new();
+        let mut deaths = Vec::new();
         // Of a service that answered nothing before the first check, no check is to blame.
-        let mut was_well = self.probe().is_ok();
-        let mut dead_after = None;
+        let mut health = if self.is_dead() { Health::Unknown } else { Health::Well };
         for &check in self.selection.checks() {
             tell(Event::Begins(check))?;
-            let begun = Instant::now();
-            if dead_after.is_some() && self.probe().is_ok() {
-                dead_after = None;
+            if let Health::Dead(id) = health {
+                let is_back = deaths.len() <= MAX_REVIVALS && self.is_revived();
+                health = if is_back { Health::Well } else { Health::Gone(id) };
             }
-            let (outcome, seen) = match dead_after {
+            let begun = Instant::now();
+            let (outcome, seen) = match health {
                 _ if self.is_interrupted() => check.judge(Err(Broken::Interrupted)),
-                Some(id) => (Outcome::Skip, format!("the service is dead after {id}")),
-                None => check.judge((check.run)(&self.trial())),
+                Health::Gone(id) => (Outcome::Skip, format!("the service is dead after {id}")),
+                _ => check.judge((check.run)(&self.trial())),
             };
             let took = begun.elapsed();
             done.push(Done { check, outcome, seen, took });
             if let Some(last) = done.last() {
                 tell(Event::Ended(last))?;
             }
-            if dead_after.is_none() && !self.is_interrupted() {
-                let is_well = self.probe().is_ok();
-                dead_after = (was_well && !is_well).then_some(check.id);
-                was_well = is_well;
-            }
+            health = match health {
+                Health::Gone(id) => Health::Gone(id),
+                _ if !self.is_dead() => Health::Well,
+                Health::Unknown => Health::Unknown,
+                Health::Well | Health::Dead(_) => {
+                    deaths.push(check.id);
+                    Health::Dead(check.id)
+                }
+            };
         }
         Ok(Report {
             target: self.selection.target().clone(),
             rtt: self.rtt,
             done,
-            dead_after,
+            deaths,
+            is_dead: matches!(health, Health::Dead(_) | Health::Gone(_)),
             took: start.elapsed(),
             interrupted: self.is_interrupted(),
         })
+    }
+
+    /// Whether a service that is dead comes back in time.
+    fn is_revived(&self) -> bool {
+        let until = Instant::now() + self.revival;
+        while self.is_dead() {
+            if Instant::now() >= until || self.trial().pause(REVIVAL_PAUSE).is_err() {
+                return false;
+            }
+        }
+        !self.is_interrupted()
+    }
+
+    /// Whether it has nothing to say to a message; what we cannot do says nothing about it.
+    fn is_dead(&self) -> bool {
+        matches!(self.probe(), Err(Broken::Promise(_) | Broken::Slow(_)))
     }
 
     fn trial(&self) -> Trial<'a> {
@@ -120,14 +153,41 @@ impl<'a> Runner<'a> {
         self.interrupted.load(Ordering::Relaxed)
     }
 
+    /// What a message takes at best, without what a new connection takes.
+    fn round_trip(&self) -> Option<Duration> {
+        let trial = self.trial();
+        let mut conn = trial.connect().ok()?;
+        (0..RTT_PROBES).map_while(|_| conn.echo(&message()).ok()).min()
+    }
+
     /// One message there and back, on a connection of its own.
     fn probe(&self) -> Result<Duration, Broken> {
         let trial = self.trial();
-        let mut message = [0; PROBE_SIZE];
-        Pattern::new(fastrand::u64(..), 0).fill(0, &mut message);
         match self.selection.target() {
             Endpoint::Udp { .. } => Err(Broken::Ours("not yet".to_owned())),
-            _ => trial.connect()?.echo(&message),
+            _ => trial.connect()?.echo(&message()),
         }
     }
 }
+
+/// Like no other.
+fn message() -> [u8; PROBE_SIZE] {
+    let mut message = [0; PROBE_SIZE];
+    Pattern::new(fastrand::u64(..), 0).fill(0, &mut message);
+    message
+}
+
+/// What is known of the service between two checks.
+#[derive(Debug, Clone, Copy)]
+enum Health {
+    /// It has never answered yet: what it does then, checks tell.
+    Unknown,
+    Well,
+    /// Until this check it was well.
+    Dead(&'static str),
+    /// It did not come back from that.
+    Gone(&'static str),
+}
+
+#[cfg(test)]
+mod tests;

@@ -68,8 +68,9 @@ impl Table {
             .map(|(outcome, count)| format!("{count} {}", outcome.name()));
         let counts = counts.collect::<Vec<_>>().join(", ");
         let mut tail = format!("{counts} in {}", time(report.took));
-        if let Some(id) = report.dead_after {
-            tail += &format!("; the service is dead after {id}");
+        if !report.deaths.is_empty() {
+            let is = if report.is_dead { "is" } else { "was" };
+            tail += &format!("; the service {is} dead after {}", report.deaths.join(", "));
         }
         if report.interrupted {
             tail += "; interrupted";

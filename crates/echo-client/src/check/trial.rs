@@ -12,7 +12,7 @@ use echo_cli::Endpoint;
 use rustix::io::Errno;
 use socket2::Socket;
 
-use super::{case::Broken, conn::Conn};
+use super::{case::Broken, conn::Conn, many};
 use crate::{ConnectError, Connector, pattern::Pattern};
 
 /// Whatever the path, something that is due is waited for at least so long: a loaded machine at the
@@ -32,13 +32,14 @@ const QUIET_TRIPS: u32 = 4;
 const LIMIT: u32 = 5;
 
 /// One check's view of the service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Trial<'a> {
     target: &'a Endpoint,
     connector: &'a Connector,
     /// Of a message on an idle path.
     rtt: Duration,
     patience: Duration,
+    begun: Instant,
     /// When it is over.
     deadline: Instant,
     interrupted: &'a AtomicBool,
@@ -58,12 +59,14 @@ impl<'a> Trial<'a> {
         interrupted: &'a AtomicBool,
     ) -> Self {
         let patience = (rtt * PATIENT_TRIPS).max(LEAST_PATIENCE).min(timeout);
+        let begun = Instant::now();
         Self {
             target,
             connector,
             rtt,
             patience,
-            deadline: Instant::now() + patience * LIMIT,
+            begun,
+            deadline: begun + patience * LIMIT,
             interrupted,
             seed: fastrand::u64(..),
             opened: Cell::new(0),
@@ -89,10 +92,9 @@ impl<'a> Trial<'a> {
         (self.rtt * QUIET_TRIPS).max(LEAST_QUIET).min(self.patience)
     }
 
-    /// A check that waits on purpose, as the slow ones do, has so much more time.
-    pub(super) fn extended(mut self, by: Duration) -> Self {
-        self.deadline += by;
-        self
+    /// The same for a check that waits on purpose, as the slow ones do: it has so much more time.
+    pub(super) fn extended(&self, by: Duration) -> Self {
+        Self { deadline: self.deadline + by, ..self.clone() }
     }
 
     /// When the check is over, whatever still moves.
@@ -100,9 +102,24 @@ impl<'a> Trial<'a> {
         self.deadline
     }
 
+    /// Whether its time is over.
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// How long it has been going on.
+    pub(super) fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     /// Fails when the run is to end.
     pub(super) fn go_on(&self) -> Result<(), Broken> {
         if self.interrupted.load(Ordering::Relaxed) { Err(Broken::Interrupted) } else { Ok(()) }
+    }
+
+    /// Lets so much time pass.
+    pub(super) fn pause(&self, duration: Duration) -> Result<(), Broken> {
+        many::wait(self, [], Instant::now() + duration).map(drop)
     }
 
     /// A new connection, with a stream of bytes of its own.

@@ -1,8 +1,21 @@
 //! The battery: one file per family, in the order in which they run.
 
 mod basic;
+mod big;
+mod close;
+mod conn;
+mod flow;
+mod stream;
 
 use super::case::Check;
 
 /// All of it.
-pub(super) const BATTERY: [&[Check]; 1] = [basic::CHECKS];
+pub(super) const BATTERY: [&[Check]; 7] = [
+    basic::CHECKS,
+    stream::CHECKS,
+    stream::TIMING,
+    big::CHECKS,
+    flow::CHECKS,
+    close::CHECKS,
+    conn::CHECKS,
+];

@@ -1,0 +1,97 @@
+//! Services that die under a check, for a while or for good.
+
+use clap::Parser;
+
+use super::*;
+use crate::{
+    args::{Args, Command},
+    check::{
+        case::Outcome::{Fail, Pass, Skip},
+        peer::{Peer, echo},
+    },
+};
+
+/// Runs these checks on the peer, which gets so long to come back.
+fn run(peer: &Peer, words: &str, revival: Duration) -> Report {
+    let line = format!("x check {} {words}", peer.target());
+    let Args { command: Command::Check(args), globals } = Args::parse_from(line.split(' ')) else {
+        panic!("not check: {line}");
+    };
+    let selection = Selection::of(&args).unwrap();
+    let interrupted = AtomicBool::new(false);
+    let mut runner = Runner::new(&selection, &globals, &interrupted).unwrap();
+    runner.revival = revival;
+    runner.run(&mut |_| Ok(())).unwrap()
+}
+
+fn outcomes(report: &Report) -> Vec<(&str, Outcome)> {
+    report.done.iter().map(|done| (done.check.id, done.outcome)).collect()
+}
+
+#[test]
+fn what_a_dead_service_does_not_live_to_see_is_skipped_and_the_check_that_ended_it_is_named() {
+    let mortal = Peer::new(|listener| {
+        let _ = listener.incoming().flatten().try_for_each(echo);
+    });
+    let report = run(&mortal, "close.reset close.no-rst conn.serial", Duration::ZERO);
+    let expected = [("close.reset", Fail), ("close.no-rst", Skip), ("conn.serial", Skip)];
+    assert_eq!(outcomes(&report), expected);
+    assert_eq!(report.done[2].seen, "the service is dead after close.reset");
+    assert_eq!((report.deaths.as_slice(), report.is_dead), (&["close.reset"][..], true));
+}
+
+/// Once it was reset it is ill: it drops so many connections. They come one after the other: the
+/// check's next, the look after it, and those whether it is back.
+fn ill_after_reset(connections: usize) -> Peer {
+    Peer::new(move |listener| {
+        let mut ill_for = 0;
+        for stream in listener.incoming().flatten() {
+            if ill_for > 0 {
+                ill_for -= 1;
+            } else if echo(stream).is_err() {
+                ill_for = connections;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_service_that_comes_back_is_checked_on_and_its_death_is_told() {
+    let words = "close.reset close.no-rst conn.serial";
+    let report = run(&ill_after_reset(3), words, Duration::from_secs(20));
+    let expected = [("close.reset", Fail), ("close.no-rst", Pass), ("conn.serial", Pass)];
+    assert_eq!(outcomes(&report), expected);
+    assert_eq!((report.deaths.as_slice(), report.is_dead), (&["close.reset"][..], false));
+}
+
+#[test]
+fn a_service_that_does_not_come_back_in_time_is_not_asked_again() {
+    let report = run(&ill_after_reset(3), "close.reset close.no-rst conn.serial", Duration::ZERO);
+    let expected = [("close.reset", Fail), ("close.no-rst", Skip), ("conn.serial", Skip)];
+    assert_eq!(outcomes(&report), expected);
+    assert!(report.is_dead);
+}
+
+#[test]
+fn a_run_with_a_death_is_not_good_whatever_the_checks_have_seen() {
+    // The probe before it, and the check, and no look after it.
+    let passing_away = Peer::new(|listener| {
+        listener.incoming().flatten().take(4).for_each(|stream| drop(echo(stream)));
+    });
+    let report = run(&passing_away, "basic.hello", Duration::ZERO);
+    assert_eq!(outcomes(&report), [("basic.hello", Pass)]);
+    assert_eq!(report.deaths, ["basic.hello"]);
+    assert!(!report.is_good(false));
+}
+
+#[test]
+fn of_a_service_that_never_answered_no_check_is_to_blame() {
+    let deaf = Peer::each(|_, _stream| {
+        loop {
+            std::thread::park();
+        }
+    });
+    let report = run(&deaf, "basic.connect basic.no-newline --timeout 300ms", Duration::ZERO);
+    assert_eq!(outcomes(&report), [("basic.connect", Pass), ("basic.no-newline", Fail)]);
+    assert!(report.deaths.is_empty());
+}
