@@ -9,7 +9,7 @@ use std::{
 };
 
 use echo_cli::escaped;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use socket2::Socket;
 
 use super::{case::Broken, trial::Trial};
@@ -20,6 +20,9 @@ use crate::{
 
 /// What one receive takes at most.
 const READ_SIZE: usize = 64 << 10;
+
+/// Bytes that are shown where they are not as they should be.
+const MAX_SHOWN: usize = 16;
 
 /// A connected stream.
 #[derive(Debug)]
@@ -152,14 +155,8 @@ impl<'a> Conn<'a> {
                     received,
                 )));
             };
-            let pairs = expected[at..].iter().zip(&came[at..at + n]);
-            if let Some(i) = pairs.clone().position(|(due, came)| due != came) {
-                let (offset, end) = (at + i, (at + n).min(at + i + 16));
-                return Err(Broken::Promise(format!(
-                    "at offset {offset} came {} instead of {}",
-                    escaped(&came[offset..end]),
-                    escaped(&expected[offset..end]),
-                )));
+            if let Some(words) = mismatch(at, &expected[at..at + n], &came[at..at + n]) {
+                return Err(Broken::Promise(words));
             }
             at += n;
         }
@@ -256,20 +253,9 @@ impl<'a> Conn<'a> {
         lingers.map_err(|error| Broken::Ours(error.to_string()))
     }
 
-    /// Waits for one of `events`; false when none comes by then, or when the check is over.
+    /// Waits for one of `events`; false when none comes by then.
     pub(super) fn wait(&self, events: PollFlags, until: Instant) -> Result<bool, Broken> {
-        loop {
-            self.trial.go_on()?;
-            let left = until.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left).unwrap_or_default();
-            let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), events)];
-            match poll(&mut polled, Some(&timeout)) {
-                Ok(0) if left.is_zero() => return Ok(false),
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(true),
-                Err(error) => return Err(Broken::Ours(error.to_string())),
-            }
-        }
+        self.trial.wait(self.socket.as_fd(), events, until)
     }
 
     fn compare(&mut self, bytes: &[u8]) -> Result<(), Broken> {
@@ -301,6 +287,13 @@ impl Received {
             Self::Nothing => format!("nothing for {}", time(so_long)),
         }
     }
+}
+
+/// The first difference of two stretches of the same length that begin at this offset, in words.
+pub(super) fn mismatch(offset: usize, due: &[u8], came: &[u8]) -> Option<String> {
+    let at = due.iter().zip(came).position(|(due, came)| due != came)?;
+    let shown = |bytes: &[u8]| escaped(&bytes[at..bytes.len().min(at + MAX_SHOWN)]).to_string();
+    Some(format!("at offset {} came {} instead of {}", offset + at, shown(came), shown(due)))
 }
 
 /// A duration as people read it.

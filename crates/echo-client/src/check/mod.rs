@@ -13,6 +13,7 @@
 mod args;
 mod case;
 mod conn;
+mod datagrams;
 mod family;
 mod json;
 mod junit;
@@ -39,7 +40,7 @@ use selection::Selection;
 pub(crate) fn check(args: &CheckArgs, globals: &Globals) -> anyhow::Result<Ending> {
     let selection = Selection::of(args)?;
     if args.list {
-        print(&list::page(&selection.checks()))?;
+        print(&list::page(selection.checks()))?;
         return Ok(Ending { is_good: true, last_words: None });
     }
     let junit = args.junit.as_deref().map(WholeFile::check).transpose()?;

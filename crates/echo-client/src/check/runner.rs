@@ -1,11 +1,14 @@
 //! One check after the other, and a look after each whether the service is still well.
 
 use std::{
+    os::fd::AsFd,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use echo_cli::Endpoint;
+use rustix::event::PollFlags;
+use socket2::Socket;
 
 use super::{
     case::{Broken, Check, Done, Outcome},
@@ -13,7 +16,7 @@ use super::{
     selection::Selection,
     trial::Trial,
 };
-use crate::{args::Globals, pattern::Pattern};
+use crate::{ConnectError, args::Globals, pattern::Pattern};
 
 /// Messages that the round trip is the least of.
 const RTT_PROBES: usize = 5;
@@ -48,8 +51,11 @@ impl<'a> Runner<'a> {
         globals: &'a Globals,
         interrupted: &'a AtomicBool,
     ) -> anyhow::Result<Self> {
-        globals.connector.connect(selection.target())?;
+        let socket = globals.connector.connect(selection.target())?;
         let mut runner = Self { selection, globals, interrupted, rtt: UNKNOWN_RTT };
+        if let Endpoint::Udp { .. } = selection.target() {
+            runner.knock(&socket)?;
+        }
         let probes = (0..RTT_PROBES).map_while(|_| runner.probe().ok());
         runner.rtt = probes.min().unwrap_or(UNKNOWN_RTT);
         Ok(runner)
@@ -120,14 +126,29 @@ impl<'a> Runner<'a> {
         self.interrupted.load(Ordering::Relaxed)
     }
 
+    /// Connecting a socket for datagrams sends none. Sends one, to hear whether it is refused.
+    fn knock(&self, socket: &Socket) -> Result<(), ConnectError> {
+        let trial = self.trial();
+        let until = Instant::now() + trial.quiet();
+        let heard = socket.send(&[0; PROBE_SIZE]).and_then(|_| {
+            // Whatever comes of it; an error wakes, too.
+            let _ = trial.wait(socket.as_fd(), PollFlags::IN, until);
+            socket.take_error()
+        });
+        match heard {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) | Err(error) => Err(ConnectError::new(self.selection.target(), error)),
+        }
+    }
+
     /// One message there and back, on a connection of its own.
     fn probe(&self) -> Result<Duration, Broken> {
         let trial = self.trial();
+        if let Endpoint::Udp { .. } = self.selection.target() {
+            return trial.datagrams()?.ask(PROBE_SIZE);
+        }
         let mut message = [0; PROBE_SIZE];
         Pattern::new(fastrand::u64(..), 0).fill(0, &mut message);
-        match self.selection.target() {
-            Endpoint::Udp { .. } => Err(Broken::Ours("not yet".to_owned())),
-            _ => trial.connect()?.echo(&message),
-        }
+        trial.connect()?.echo(&message)
     }
 }

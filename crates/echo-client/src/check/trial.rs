@@ -4,15 +4,19 @@ use std::{
     cell::Cell,
     error::Error,
     io,
+    os::fd::BorrowedFd,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use echo_cli::Endpoint;
-use rustix::io::Errno;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 use socket2::Socket;
 
-use super::{case::Broken, conn::Conn};
+use super::{case::Broken, conn::Conn, datagrams::Datagrams};
 use crate::{ConnectError, Connector, pattern::Pattern};
 
 /// Whatever the path, something that is due is waited for at least so long: a loaded machine at the
@@ -27,6 +31,9 @@ const LEAST_QUIET: Duration = Duration::from_millis(100);
 
 /// Round trips that what must not come would need, to be on the safe side.
 const QUIET_TRIPS: u32 = 4;
+
+/// How often a wait looks up, to see whether it was interrupted.
+const TICK: Duration = Duration::from_millis(50);
 
 /// A check is over after so many times the patience, whatever still moves.
 const LIMIT: u32 = 5;
@@ -103,6 +110,33 @@ impl<'a> Trial<'a> {
     /// Fails when the run is to end.
     pub(super) fn go_on(&self) -> Result<(), Broken> {
         if self.interrupted.load(Ordering::Relaxed) { Err(Broken::Interrupted) } else { Ok(()) }
+    }
+
+    /// Waits until a socket is ready for one of `events`; false when it is not by then.
+    pub(super) fn wait(
+        &self,
+        socket: BorrowedFd<'_>,
+        events: PollFlags,
+        until: Instant,
+    ) -> Result<bool, Broken> {
+        loop {
+            self.go_on()?;
+            let left = until.saturating_duration_since(Instant::now());
+            // A signal between the look at the flag and this wait would not end it.
+            let timeout = Timespec::try_from(left.min(TICK)).unwrap_or_default();
+            match poll(&mut [PollFd::from_borrowed_fd(socket, events)], Some(&timeout)) {
+                Ok(0) if left.is_zero() => return Ok(false),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(Broken::Ours(error.to_string())),
+            }
+        }
+    }
+
+    /// A new socket for datagrams, connected.
+    pub(super) fn datagrams(&self) -> Result<Datagrams<'_>, Broken> {
+        let (socket, pattern) = self.socket()?;
+        Datagrams::new(self, socket, pattern, None)
     }
 
     /// A new connection, with a stream of bytes of its own.
