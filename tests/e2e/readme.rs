@@ -34,7 +34,7 @@ fn blocks(readme: &str) -> Vec<Vec<Step>> {
 fn normal(line: &str) -> String {
     let word = |word: &str| {
         let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let is_duration = unit != word && matches!(unit, "s" | "ms" | "µs" | "ns");
+        let is_duration = unit != word && is_unit(unit);
         match word.split_once("127.0.0.1:") {
             Some((before, port)) if port != "1:" => format!("{before}127.0.0.1:PORT"),
             _ if is_duration => "DURATION".into(),
@@ -44,7 +44,19 @@ fn normal(line: &str) -> String {
             _ => word.into(),
         }
     };
-    line.split(' ').map(word).collect::<Vec<String>>().join(" ")
+    let mut words: Vec<String> = Vec::new();
+    for next in line.split(' ') {
+        match words.last_mut() {
+            // A figure and its unit, as in `67.7 µs`.
+            Some(last) if is_unit(next) && last.parse::<f64>().is_ok() => *last = "DURATION".into(),
+            _ => words.push(word(next)),
+        }
+    }
+    words.join(" ")
+}
+
+fn is_unit(word: &str) -> bool {
+    matches!(word, "s" | "ms" | "µs" | "ns")
 }
 
 /// What `ping` measures: `time=0.041`, `0.033/0.041/0.055/0.008`.

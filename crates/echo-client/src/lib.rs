@@ -15,6 +15,8 @@ mod check;
 mod figures;
 mod hlog;
 mod interrupt;
+#[cfg(test)]
+mod json_page;
 mod page;
 pub mod pattern;
 mod ping;

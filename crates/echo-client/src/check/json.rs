@@ -1,4 +1,4 @@
-//! A report as `--json` prints it; every field is documented in `docs/json.md`.
+//! A run as `--json` prints it; every field is documented in `docs/json.md`.
 
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ struct Object<'a> {
     failed: usize,
     informed: usize,
     skipped: usize,
+    not_run: usize,
     dead_after: Option<&'a str>,
     checks: Vec<Entry<'a>>,
 }
@@ -58,8 +59,24 @@ pub(super) fn line(report: &Report) -> String {
         failed: report.count(Outcome::Fail),
         informed: report.count(Outcome::Info),
         skipped: report.count(Outcome::Skip),
+        not_run: report.not_run,
         dead_after: report.dead_after,
         checks: checks.collect(),
     };
     json_line(&object) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        check::report::sample,
+        json_page::{documented, told},
+    };
+
+    #[test]
+    fn every_field_of_the_json_is_documented_and_no_other() {
+        let report = sample(&[("basic.hello", Outcome::Fail, "nothing")]);
+        assert_eq!(documented("check"), told(&line(&report)));
+    }
 }

@@ -13,6 +13,8 @@ pub(super) struct Report {
     /// A round trip on the idle path.
     pub(super) rtt: Duration,
     pub(super) done: Vec<Done>,
+    /// Checks that there was no time for, because the run was to end.
+    pub(super) not_run: usize,
     /// The check after which the service answered no more, if it did not recover.
     pub(super) dead_after: Option<&'static str>,
     pub(super) took: Duration,
@@ -29,5 +31,25 @@ impl Report {
         let worst = self.done.iter().map(|done| done.outcome).max();
         let limit = if strict { Outcome::Warn } else { Outcome::Fail };
         worst.is_none_or(|worst| worst < limit) && self.dead_after.is_none()
+    }
+}
+
+/// What a run of these checks has come to.
+#[cfg(test)]
+pub(super) fn sample(done: &[(&str, Outcome, &str)]) -> Report {
+    let done = done.iter().map(|(id, outcome, seen)| Done {
+        check: super::selection::battery().find(|check| check.id == *id).unwrap(),
+        outcome: *outcome,
+        seen: (*seen).to_owned(),
+        took: Duration::from_millis(1),
+    });
+    Report {
+        target: "127.0.0.1:7".parse().unwrap(),
+        rtt: Duration::from_micros(50),
+        done: done.collect(),
+        not_run: 0,
+        dead_after: None,
+        took: Duration::from_secs(1),
+        interrupted: false,
     }
 }

@@ -1,6 +1,7 @@
 //! One check after the other, and a look after each whether the service is still well.
 
 use std::{
+    ops::ControlFlow,
     os::fd::AsFd,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -66,14 +67,14 @@ impl<'a> Runner<'a> {
         self.rtt
     }
 
-    /// Runs them all. A service that is dead after one of them is asked again before each that
+    /// Runs them all, until `tell` breaks off or the run is interrupted. A service that is dead after one of them is asked again before each that
     /// follows; those that it does not live to see are skipped.
     ///
     /// # Errors
     /// What `tell` says.
     pub(super) fn run(
         &mut self,
-        tell: &mut dyn FnMut(Event<'_>) -> anyhow::Result<()>,
+        tell: &mut dyn FnMut(Event<'_>) -> anyhow::Result<ControlFlow<()>>,
     ) -> anyhow::Result<Report> {
         let start = Instant::now();
         let mut done = Vec::new();
@@ -81,20 +82,23 @@ impl<'a> Runner<'a> {
         let mut was_well = self.probe().is_ok();
         let mut dead_after = None;
         for &check in self.selection.checks() {
-            tell(Event::Begins(check))?;
+            if self.is_interrupted() || tell(Event::Begins(check))?.is_break() {
+                break;
+            }
             let begun = Instant::now();
             if dead_after.is_some() && self.probe().is_ok() {
                 dead_after = None;
             }
             let (outcome, seen) = match dead_after {
-                _ if self.is_interrupted() => check.judge(Err(Broken::Interrupted)),
                 Some(id) => (Outcome::Skip, format!("the service is dead after {id}")),
                 None => check.judge((check.run)(&self.trial())),
             };
             let took = begun.elapsed();
             done.push(Done { check, outcome, seen, took });
             if let Some(last) = done.last() {
-                tell(Event::Ended(last))?;
+                if tell(Event::Ended(last))?.is_break() {
+                    break;
+                }
             }
             if dead_after.is_none() && !self.is_interrupted() {
                 let is_well = self.probe().is_ok();
@@ -105,6 +109,7 @@ impl<'a> Runner<'a> {
         Ok(Report {
             target: self.selection.target().clone(),
             rtt: self.rtt,
+            not_run: self.selection.checks().len() - done.len(),
             done,
             dead_after,
             took: start.elapsed(),

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     bench::{Counts, Instance, MAX_LATENCY, Summary, histogram, percentile},
     hlog::{LogWriter, Tag},
+    json_page::{documented, told},
 };
 
 fn log_of(folder: &Path, name: &str, script: Script) -> PathBuf {
@@ -302,51 +303,6 @@ fn many_intervals_are_kept_in_bounded_room_and_nothing_is_lost() {
     assert_eq!(slices.iter().map(|slice| slice.length).sum::<Duration>().as_secs(), 4000);
 }
 
-/// Every path of an object, as in `slo[].met`.
-fn paths(value: &serde_json::Value, path: &str, all: &mut BTreeSet<String>) {
-    match value {
-        serde_json::Value::Object(object) => {
-            for (key, value) in object {
-                let is_figure = key.starts_with('p') && key[1..].parse::<f64>().is_ok();
-                let key = if is_figure { "pN" } else { key };
-                let dot = if path.is_empty() { "" } else { "." };
-                paths(value, &format!("{path}{dot}{key}"), all);
-            }
-        }
-        serde_json::Value::Array(values) if values.iter().any(serde_json::Value::is_object) => {
-            values.iter().for_each(|value| paths(value, &format!("{path}[]"), all));
-        }
-        _ => {
-            all.insert(path.to_owned());
-        }
-    }
-}
-
-/// The paths that a section of the page documents: the first column of its tables, in which
-/// `latency.` stands for the fields of each distribution.
-fn documented(section: &str) -> BTreeSet<String> {
-    let page = include_str!("../../docs/json.md");
-    let rows_of = |title: &str| -> Vec<&str> {
-        let (_, section) = page.split_once(&format!("\n## {title}\n")).expect("a section");
-        let section = section.split("\n## ").next().unwrap_or_default();
-        section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
-    };
-    let of_latency = rows_of("A distribution");
-    let mut all = BTreeSet::new();
-    for row in rows_of(section) {
-        match row.strip_suffix(".*") {
-            Some(path) => {
-                // Each run's distributions are left out, or they would be most of the output.
-                let told =
-                    of_latency.iter().filter(|it| **it != "hdr" || !path.starts_with("runs"));
-                all.extend(told.map(|field| format!("{path}.{field}")));
-            }
-            None => _ = all.insert(row.to_owned()),
-        }
-    }
-    all
-}
-
 #[test]
 fn every_field_of_the_json_is_documented_and_no_other() {
     let (mut run, _) = outcome(Script::default());
@@ -355,11 +311,6 @@ fn every_field_of_the_json_is_documented_and_no_other() {
     run.probe =
         Some(crate::bench::Probe { sent: 1, received: 1, rtt: run.service.clone(), failed: None });
     run.datagrams = Some(crate::bench::Datagrams::default());
-    let told = |text: &str| {
-        let mut all = BTreeSet::new();
-        paths(&serde_json::from_str(text).unwrap(), "", &mut all);
-        all
-    };
     assert_eq!(documented("bench"), told(&run.to_json()));
     let part = |seed| {
         let mut part = Part::of(&outcome(Script { seed, ..Script::default() }).0);
