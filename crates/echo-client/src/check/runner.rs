@@ -57,6 +57,7 @@ impl<'a> Runner<'a> {
         if let Endpoint::Udp { .. } = selection.target() {
             runner.knock(&socket)?;
         }
+        drop(socket); // a service may serve one at a time
         let probes = (0..RTT_PROBES).map_while(|_| runner.probe().ok());
         runner.rtt = probes.min().unwrap_or(UNKNOWN_RTT);
         Ok(runner)
