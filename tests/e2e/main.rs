@@ -1,6 +1,7 @@
 //! Both real binaries, end to end, over loopback. No fixed ports, no sleeping for readiness.
 
 mod bench;
+mod check;
 mod damage;
 mod datagrams;
 mod endpoints;

@@ -24,6 +24,9 @@ use crate::{
 /// What one receive takes at most.
 pub(super) const READ_SIZE: usize = 64 << 10;
 
+/// Bytes that are shown where they are not as they should be.
+const MAX_SHOWN: usize = 16;
+
 /// A connected stream.
 #[derive(Debug)]
 pub(super) struct Conn<'a> {
@@ -194,14 +197,8 @@ impl<'a> Conn<'a> {
             return Err(self.short(at as u64, expected.len() as u64, received));
         };
         let (due, came) = (&expected[at..at + n], &came[..n]);
-        if let Some(i) = due.iter().zip(came).position(|(due, came)| due != came) {
-            let end = n.min(i + 16);
-            return Err(Broken::Promise(format!(
-                "at offset {} came {} instead of {}",
-                at + i,
-                escaped(&came[i..end]),
-                escaped(&due[i..end]),
-            )));
+        if let Some(words) = mismatch(at, due, came) {
+            return Err(Broken::Promise(words));
         }
         Ok(n)
     }
@@ -394,7 +391,7 @@ impl<'a> Conn<'a> {
         lingers.map_err(|error| Broken::Ours(error.to_string()))
     }
 
-    /// Waits for one of `events`; false when none comes by then, or when the check is over.
+    /// Waits for one of `events`; false when none comes by then.
     pub(super) fn wait(&self, events: PollFlags, until: Instant) -> Result<bool, Broken> {
         Ok(!many::wait(self.trial, [(self, events)], until)?.is_empty())
     }
@@ -438,6 +435,13 @@ impl AsFd for Conn<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// The first difference of two stretches of the same length that begin at this offset, in words.
+pub(super) fn mismatch(offset: usize, due: &[u8], came: &[u8]) -> Option<String> {
+    let at = due.iter().zip(came).position(|(due, came)| due != came)?;
+    let shown = |bytes: &[u8]| escaped(&bytes[at..bytes.len().min(at + MAX_SHOWN)]).to_string();
+    Some(format!("at offset {} came {} instead of {}", offset + at, shown(came), shown(due)))
 }
 
 /// A duration as people read it.

@@ -1,4 +1,4 @@
-//! A report as `--json` prints it; every field is documented in `docs/json.md`.
+//! A run as `--json` prints it; every field is documented in `docs/json.md`.
 
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ struct Object<'a> {
     failed: usize,
     informed: usize,
     skipped: usize,
+    not_run: usize,
     dead_after: &'a [&'static str],
     dead: bool,
     checks: Vec<Entry<'a>>,
@@ -61,7 +62,23 @@ pub(super) fn line(report: &Report) -> String {
         skipped: report.count(Outcome::Skip),
         dead_after: &report.deaths,
         dead: report.is_dead,
+        not_run: report.not_run,
         checks: checks.collect(),
     };
     json_line(&object) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        check::report::sample,
+        docs::{documented, printed},
+    };
+
+    #[test]
+    fn every_field_of_the_json_is_documented_and_no_other() {
+        let report = sample(&[("basic.hello", Outcome::Fail, "nothing")]);
+        assert_eq!(documented("check"), printed(&line(&report)));
+    }
 }

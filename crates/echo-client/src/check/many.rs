@@ -1,6 +1,9 @@
 //! Many connections at once, in one thread: whichever can go on, goes on.
 
-use std::time::Instant;
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -17,18 +20,24 @@ use super::{
 /// descriptors left.
 pub(super) const MAX: usize = 256;
 
-/// Waits until some of them can go on, and says which; none when it is `until`, or the run is to end.
-pub(super) fn wait<'c, 't: 'c>(
+/// How often a wait looks up, to see whether it was interrupted.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Waits until some of the sockets are ready for what is wanted of them, and says which; none when it
+/// is `until`.
+pub(super) fn wait<S: AsFd>(
     trial: &Trial<'_>,
-    wanted: impl IntoIterator<Item = (&'c Conn<'t>, PollFlags)>,
+    wanted: impl IntoIterator<Item = (S, PollFlags)>,
     until: Instant,
 ) -> Result<Vec<usize>, Broken> {
-    let polled = wanted.into_iter().map(|(conn, events)| PollFd::new(conn, events));
-    let mut polled: Vec<_> = polled.collect();
+    let wanted: Vec<_> = wanted.into_iter().collect();
+    let mut polled: Vec<_> =
+        wanted.iter().map(|(socket, events)| PollFd::new(socket, *events)).collect();
     loop {
         trial.go_on()?;
         let left = until.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).unwrap_or_default();
+        // A signal between the look at the flag and this wait would not end it.
+        let timeout = Timespec::try_from(left.min(TICK)).unwrap_or_default();
         match poll(&mut polled, Some(&timeout)) {
             Ok(0) if left.is_zero() => return Ok(Vec::new()),
             Ok(0) | Err(Errno::INTR) => {}

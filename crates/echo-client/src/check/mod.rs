@@ -13,6 +13,7 @@
 mod args;
 mod case;
 mod conn;
+mod datagrams;
 mod family;
 mod json;
 mod junit;
@@ -27,13 +28,24 @@ mod table;
 mod trial;
 mod trips;
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    ops::ControlFlow,
+    path::Path,
+};
 
-use crate::{Ending, args::Globals, interrupt, stdout::print, whole_file::WholeFile};
+use crate::{
+    Ending,
+    args::Globals,
+    interrupt,
+    stdout::{print, print_unless_closed},
+    whole_file::WholeFile,
+};
 
 pub(crate) use args::CheckArgs;
-use runner::Runner;
+use runner::{Event, Runner};
 use selection::Selection;
+use table::Table;
 
 /// Runs the checks that were asked for and tells what each has seen.
 ///
@@ -43,30 +55,38 @@ use selection::Selection;
 pub(crate) fn check(args: &CheckArgs, globals: &Globals) -> anyhow::Result<Ending> {
     let selection = Selection::of(args)?;
     if args.list {
-        print(&list::page(selection.checks()))?;
+        print(&list::page(selection.checks(), selection.is_whole()))?;
         return Ok(Ending { is_good: true, last_words: None });
     }
     let junit = args.junit.as_deref().map(WholeFile::check).transpose()?;
     let interrupted = interrupt::flag()?;
-    let table = table::Table::new(globals.color.is_on(&io::stdout()), globals.verbosity);
-    let has_lines = !globals.json;
-    let is_watched = io::stdout().is_terminal();
+    let stdout = io::stdout();
+    let table = Table::new(globals.color.is_on(&stdout), globals.verbosity, stdout.is_terminal());
+    let has_lines = !globals.json && args.junit.as_deref() != Some(Path::new("-"));
     let mut runner = Runner::new(&selection, globals, &interrupted)?;
     if has_lines {
         print(&table.head(&selection, runner.rtt()))?;
     }
-    let report = runner.run(&mut |event| match event {
-        runner::Event::Begins(check) if has_lines && is_watched => print(&table.begins(check)),
-        runner::Event::Ended(result) if has_lines => print(&table.line(result, is_watched)),
-        _ => Ok(()),
+    let report = runner.run(&mut |event| {
+        let line = match event {
+            _ if !has_lines => return Ok(ControlFlow::Continue(())),
+            Event::Begins(check) => table.begins(check),
+            Event::Ended(done) => table.line(done),
+        };
+        // Whoever stops reading has seen enough, unless there is a file to be written.
+        match print_unless_closed(&line)? {
+            false if args.junit.is_none() => Ok(ControlFlow::Break(())),
+            _ => Ok(ControlFlow::Continue(())),
+        }
     })?;
     if has_lines {
         print(&table.tail(&report))?;
-    } else {
+    }
+    if globals.json {
         print(&json::line(&report))?;
     }
     if let Some(junit) = junit {
-        junit.write(|output| junit::write(&report, output))?;
+        junit.write(|output| junit::write(&report, args.strict, output))?;
     }
     Ok(Ending { is_good: report.is_good(args.strict), last_words: None })
 }

@@ -17,6 +17,8 @@ pub(super) struct Report {
     pub(super) deaths: Vec<&'static str>,
     /// It did not come back after the last of them.
     pub(super) is_dead: bool,
+    /// Checks that there was no time for, because the run was to end.
+    pub(super) not_run: usize,
     pub(super) took: Duration,
     pub(super) interrupted: bool,
 }
@@ -31,5 +33,26 @@ impl Report {
         let worst = self.done.iter().map(|done| done.outcome).max();
         let limit = if strict { Outcome::Warn } else { Outcome::Fail };
         worst.is_none_or(|worst| worst < limit) && self.deaths.is_empty()
+    }
+}
+
+/// What a run of these checks has come to.
+#[cfg(test)]
+pub(super) fn sample(done: &[(&str, Outcome, &str)]) -> Report {
+    let done = done.iter().map(|(id, outcome, seen)| Done {
+        check: super::selection::battery().find(|check| check.id == *id).unwrap(),
+        outcome: *outcome,
+        seen: (*seen).to_owned(),
+        took: Duration::from_millis(1),
+    });
+    Report {
+        target: "127.0.0.1:7".parse().unwrap(),
+        rtt: Duration::from_micros(50),
+        done: done.collect(),
+        not_run: 0,
+        deaths: Vec::new(),
+        is_dead: false,
+        took: Duration::from_secs(1),
+        interrupted: false,
     }
 }

@@ -1,11 +1,15 @@
 //! One check after the other, and a look after each whether the service is still well.
 
 use std::{
+    ops::ControlFlow,
+    os::fd::AsFd,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use echo_cli::Endpoint;
+use rustix::event::PollFlags;
+use socket2::Socket;
 
 use super::{
     case::{Broken, Check, Done, Outcome},
@@ -13,7 +17,7 @@ use super::{
     selection::Selection,
     trial::Trial,
 };
-use crate::{args::Globals, pattern::Pattern};
+use crate::{ConnectError, args::Globals, pattern::Pattern};
 
 /// Messages that the round trip is the least of.
 const RTT_PROBES: usize = 5;
@@ -59,9 +63,13 @@ impl<'a> Runner<'a> {
         globals: &'a Globals,
         interrupted: &'a AtomicBool,
     ) -> anyhow::Result<Self> {
-        globals.connector.connect(selection.target())?;
+        let socket = globals.connector.connect(selection.target())?;
         let mut runner =
             Self { selection, globals, interrupted, rtt: UNKNOWN_RTT, revival: REVIVAL };
+        if let Endpoint::Udp { .. } = selection.target() {
+            runner.knock(&socket)?;
+        }
+        drop(socket); // a service may serve one at a time
         runner.rtt = runner.round_trip().unwrap_or(UNKNOWN_RTT);
         Ok(runner)
     }
@@ -71,14 +79,15 @@ impl<'a> Runner<'a> {
         self.rtt
     }
 
-    /// Runs them all, and looks after each whether the service is still well. One that is not is
-    /// given time to come back; the checks that it does not live to see are skipped.
+    /// Runs them all, until `tell` breaks off or the run is interrupted, and looks after each whether
+    /// the service is still well. One that is not is given time to come back; the checks that it does
+    /// not live to see are skipped.
     ///
     /// # Errors
     /// What `tell` says.
     pub(super) fn run(
         &mut self,
-        tell: &mut dyn FnMut(Event<'_>) -> anyhow::Result<()>,
+        tell: &mut dyn FnMut(Event<'_>) -> anyhow::Result<ControlFlow<()>>,
     ) -> anyhow::Result<Report> {
         let start = Instant::now();
         let mut done = Vec::new();
@@ -86,21 +95,24 @@ impl<'a> Runner<'a> {
         // Of a service that answered nothing before the first check, no check is to blame.
         let mut health = if self.is_dead() { Health::Unknown } else { Health::Well };
         for &check in self.selection.checks() {
-            tell(Event::Begins(check))?;
+            if self.is_interrupted() || tell(Event::Begins(check))?.is_break() {
+                break;
+            }
             if let Health::Dead(id) = health {
                 let is_back = deaths.len() <= MAX_REVIVALS && self.is_revived();
                 health = if is_back { Health::Well } else { Health::Gone(id) };
             }
             let begun = Instant::now();
             let (outcome, seen) = match health {
-                _ if self.is_interrupted() => check.judge(Err(Broken::Interrupted)),
                 Health::Gone(id) => (Outcome::Skip, format!("the service is dead after {id}")),
                 _ => check.judge((check.run)(&self.trial())),
             };
             let took = begun.elapsed();
             done.push(Done { check, outcome, seen, took });
             if let Some(last) = done.last() {
-                tell(Event::Ended(last))?;
+                if tell(Event::Ended(last))?.is_break() {
+                    break;
+                }
             }
             health = match health {
                 Health::Gone(id) => Health::Gone(id),
@@ -115,6 +127,7 @@ impl<'a> Runner<'a> {
         Ok(Report {
             target: self.selection.target().clone(),
             rtt: self.rtt,
+            not_run: self.selection.checks().len() - done.len(),
             done,
             deaths,
             is_dead: matches!(health, Health::Dead(_) | Health::Gone(_)),
@@ -156,15 +169,33 @@ impl<'a> Runner<'a> {
     /// What a message takes at best, without what a new connection takes.
     fn round_trip(&self) -> Option<Duration> {
         let trial = self.trial();
+        if let Endpoint::Udp { .. } = self.selection.target() {
+            return (0..RTT_PROBES).map_while(|_| self.probe().ok()).min();
+        }
         let mut conn = trial.connect().ok()?;
         (0..RTT_PROBES).map_while(|_| conn.echo(&message()).ok()).min()
+    }
+
+    /// Connecting a socket for datagrams sends none. Sends one, to hear whether it is refused.
+    fn knock(&self, socket: &Socket) -> Result<(), ConnectError> {
+        let trial = self.trial();
+        let until = Instant::now() + trial.quiet();
+        let heard = socket.send(&[0; PROBE_SIZE]).and_then(|_| {
+            // Whatever comes of it; an error wakes, too.
+            let _ = trial.wait(socket.as_fd(), PollFlags::IN, until);
+            socket.take_error()
+        });
+        match heard {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) | Err(error) => Err(ConnectError::new(self.selection.target(), error)),
+        }
     }
 
     /// One message there and back, on a connection of its own.
     fn probe(&self) -> Result<Duration, Broken> {
         let trial = self.trial();
         match self.selection.target() {
-            Endpoint::Udp { .. } => Err(Broken::Ours("not yet".to_owned())),
+            Endpoint::Udp { .. } => trial.datagrams()?.ask(PROBE_SIZE),
             _ => trial.connect()?.echo(&message()),
         }
     }

@@ -59,6 +59,11 @@ impl Selection {
         &self.target
     }
 
+    /// It leaves out none.
+    pub(super) fn is_whole(&self) -> bool {
+        self.checks.len() == battery().count()
+    }
+
     /// In the order in which they run.
     pub(super) fn checks(&self) -> &[&'static Check] {
         &self.checks

@@ -1,5 +1,7 @@
 //! The results for people: a line per check as it ends, and a summary.
 
+use std::time::Duration;
+
 use echo_cli::Verbosity;
 
 use super::{
@@ -17,15 +19,20 @@ pub(super) struct Table {
     has_color: bool,
     is_quiet: bool,
     is_verbose: bool,
+    /// The check that is running is shown until it has a line of its own.
+    has_progress: bool,
 }
 
 impl Table {
-    pub(super) fn new(has_color: bool, verbosity: Verbosity) -> Self {
-        Self { has_color, is_quiet: verbosity.quiet, is_verbose: verbosity.verbose > 0 }
+    pub(super) fn new(has_color: bool, verbosity: Verbosity, is_watched: bool) -> Self {
+        let Verbosity { quiet, verbose } = verbosity;
+        // Verbose, lines of the log would stand in the middle of it.
+        let has_progress = is_watched && !quiet && verbose == 0;
+        Self { has_color, is_quiet: quiet, is_verbose: verbose > 0, has_progress }
     }
 
     /// What is going to be done.
-    pub(super) fn head(&self, selection: &Selection, rtt: std::time::Duration) -> String {
+    pub(super) fn head(&self, selection: &Selection, rtt: Duration) -> String {
         if self.is_quiet {
             return String::new();
         }
@@ -35,17 +42,17 @@ impl Table {
 
     /// Which check is running, on a terminal.
     pub(super) fn begins(&self, check: &Check) -> String {
-        if self.is_quiet { String::new() } else { format!("....  {}", check.id) }
+        if self.has_progress { format!("....  {}", check.id) } else { String::new() }
     }
 
     /// One check; what is not as it should be with what was expected, and where to look. `-q` shows
     /// only those, `-v` says of all what they took.
-    pub(super) fn line(&self, done: &Done, is_watched: bool) -> String {
+    pub(super) fn line(&self, done: &Done) -> String {
         let Done { check, outcome, seen, took } = done;
         if self.is_quiet && !outcome.is_bad() {
             return String::new();
         }
-        let wipe = if is_watched && !self.is_quiet { WIPE } else { "" };
+        let wipe = if self.has_progress { WIPE } else { "" };
         let id = check.id;
         let mut line = format!("{wipe}{}  {id:<22} {seen}", self.outcome(*outcome));
         if self.is_verbose {
@@ -74,6 +81,9 @@ impl Table {
         }
         if report.interrupted {
             tail += "; interrupted";
+        }
+        if report.not_run > 0 {
+            tail += &format!(", {} not run", report.not_run);
         }
         tail.push('\n');
         tail

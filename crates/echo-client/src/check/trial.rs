@@ -3,16 +3,17 @@
 use std::{
     cell::Cell,
     error::Error,
-    io,
+    io, iter,
+    os::fd::BorrowedFd,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use echo_cli::Endpoint;
-use rustix::io::Errno;
+use rustix::{event::PollFlags, io::Errno};
 use socket2::Socket;
 
-use super::{case::Broken, conn::Conn, many};
+use super::{case::Broken, conn::Conn, datagrams::Datagrams, many};
 use crate::{ConnectError, Connector, pattern::Pattern};
 
 /// Whatever the path, something that is due is waited for at least so long: a loaded machine at the
@@ -119,7 +120,24 @@ impl<'a> Trial<'a> {
 
     /// Lets so much time pass.
     pub(super) fn pause(&self, duration: Duration) -> Result<(), Broken> {
-        many::wait(self, [], Instant::now() + duration).map(drop)
+        many::wait(self, iter::empty::<(BorrowedFd<'_>, PollFlags)>(), Instant::now() + duration)
+            .map(drop)
+    }
+
+    /// Waits until a socket is ready for one of `events`; false when it is not by then.
+    pub(super) fn wait(
+        &self,
+        socket: BorrowedFd<'_>,
+        events: PollFlags,
+        until: Instant,
+    ) -> Result<bool, Broken> {
+        Ok(!many::wait(self, [(socket, events)], until)?.is_empty())
+    }
+
+    /// A new socket for datagrams, connected.
+    pub(super) fn datagrams(&self) -> Result<Datagrams<'_>, Broken> {
+        let (socket, pattern) = self.socket()?;
+        Datagrams::new(self, socket, pattern, None)
     }
 
     /// A new connection, with a stream of bytes of its own.

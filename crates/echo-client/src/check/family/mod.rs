@@ -6,11 +6,12 @@ mod close;
 mod conn;
 mod flow;
 mod stream;
+mod udp;
 
 use super::case::Check;
 
 /// All of it.
-pub(super) const BATTERY: [&[Check]; 7] = [
+pub(super) const BATTERY: [&[Check]; 8] = [
     basic::CHECKS,
     stream::CHECKS,
     stream::TIMING,
@@ -18,4 +19,5 @@ pub(super) const BATTERY: [&[Check]; 7] = [
     flow::CHECKS,
     close::CHECKS,
     conn::CHECKS,
+    udp::CHECKS,
 ];

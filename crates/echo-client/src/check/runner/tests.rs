@@ -21,7 +21,7 @@ fn run(peer: &Peer, words: &str, revival: Duration) -> Report {
     let interrupted = AtomicBool::new(false);
     let mut runner = Runner::new(&selection, &globals, &interrupted).unwrap();
     runner.revival = revival;
-    runner.run(&mut |_| Ok(())).unwrap()
+    runner.run(&mut |_| Ok(ControlFlow::Continue(()))).unwrap()
 }
 
 fn outcomes(report: &Report) -> Vec<(&str, Outcome)> {
