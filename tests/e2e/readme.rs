@@ -155,6 +155,7 @@ fn every_transcript_is_true() {
 /// The arguments of a command that starts a server and keeps it running.
 fn starts_a_server(command: &str) -> Option<&str> {
     let arguments = command.strip_prefix("echo-server")?;
-    let ends_at_once = arguments.contains("--help") || arguments.contains("--version");
+    let ends_at_once = ["--help", "--version", "--fault list"];
+    let ends_at_once = ends_at_once.iter().any(|it| arguments.contains(it));
     (!ends_at_once).then_some(arguments)
 }

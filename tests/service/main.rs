@@ -16,6 +16,7 @@ mod faults;
 mod framing;
 mod hostile;
 mod limits;
+mod misbehaviour;
 mod shutdown;
 mod streams;
 #[path = "../support/mod.rs"]
@@ -42,12 +43,13 @@ pub(crate) enum Engine {
 type Tests = &'static [(&'static str, fn(Engine))];
 
 /// For every engine.
-const SUITES: [(&str, Tests); 7] = [
+const SUITES: [(&str, Tests); 8] = [
     ("endpoints", endpoints::TESTS),
     ("faults", faults::TESTS),
     ("framing", framing::TESTS),
     ("hostile", hostile::TESTS),
     ("limits", limits::TESTS),
+    ("misbehaviour", misbehaviour::TESTS),
     ("shutdown", shutdown::TESTS),
     ("streams", streams::TESTS),
 ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Parser;
 use echo_cli::{Endpoint, FramingArgs, LogFormat, Verbosity};
 
-use crate::EngineChoice;
+use crate::{EngineChoice, fault::FaultArg};
 
 /// Send back whatever comes in, byte for byte (RFC 862).
 ///
@@ -67,6 +67,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) once: bool,
 
+    /// Misbehave on purpose, as in lose-tail or delay=50ms, to test who talks to us; "list" explains
+    /// all faults; may be given several times
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) fault: Vec<FaultArg>,
+
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -87,6 +92,7 @@ Examples:
   echo-server -l 0.0.0.0:7 -l udp://0.0.0.0:7
                                         datagrams, too: each whole, to who sent it
   echo-server --framing line            whole lines only
+  echo-server --fault reset-after=1MiB  a bad one: RST after a mebibyte
 
 Exit codes: 0 done; 1 connections were cut or the server failed; 2 usage or bind error";
 

@@ -6,7 +6,12 @@ use echo_cli::{Endpoint, NoFrameLimit};
 use echo_core::{Codec, ECHO_READ_SIZE, Framing};
 use thiserror::Error;
 
-use crate::{EngineChoice, args::Args, udp};
+use crate::{
+    EngineChoice, Fault,
+    args::Args,
+    fault::{FaultArg, Needs},
+    udp,
+};
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -40,6 +45,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Serve one connection only.
     pub once: bool,
+    /// How to misbehave, on purpose.
+    pub faults: Vec<Fault>,
 }
 
 /// Flags that make no sense together.
@@ -61,6 +68,19 @@ pub enum ConfigError {
     /// A flag for datagrams, where none are served.
     #[error("{0} is for UDP; leave it out, or add a --listen udp://HOST:PORT")]
     NoDatagrams(&'static str),
+    /// A fault, and no endpoint that could show it.
+    #[error(
+        "--fault {fault} shows on no endpoint given; add a --listen {needs}, or choose another"
+    )]
+    FaultUnseen {
+        /// As it is written.
+        fault: String,
+        /// Where it shows.
+        needs: Needs,
+    },
+    /// Two faults of datagrams.
+    #[error("one --fault for datagrams at a time; leave out {0}, or start two servers")]
+    TwoOfDatagrams(String),
 }
 
 impl TryFrom<&Args> for Config {
@@ -89,6 +109,7 @@ impl TryFrom<&Args> for Config {
                 return Err(ConfigError::NoDatagrams(flag));
             }
         }
+        let faults = faults(args)?;
         Ok(Self {
             listen: args.listen.clone(),
             codec: args.framing.codec()?,
@@ -104,7 +125,23 @@ impl TryFrom<&Args> for Config {
             spin: args.spin,
             drain_timeout: args.drain_timeout,
             once: args.once,
+            faults,
         })
+    }
+}
+
+/// Those asked for, each of which has an endpoint to be shown on.
+fn faults(args: &Args) -> Result<Vec<Fault>, ConfigError> {
+    let faults = args.fault.iter().filter_map(FaultArg::fault).cloned();
+    let faults: Vec<Fault> = faults.collect();
+    let unseen = |fault: &&Fault| !args.listen.iter().any(|it| fault.needs().is_met_by(it));
+    if let Some(fault) = faults.iter().find(unseen) {
+        let needs = fault.needs();
+        return Err(ConfigError::FaultUnseen { fault: fault.to_string(), needs });
+    }
+    match faults.iter().filter(|fault| fault.is_of_datagrams()).nth(1) {
+        Some(second) => Err(ConfigError::TwoOfDatagrams(second.to_string())),
+        None => Ok(faults),
     }
 }
 

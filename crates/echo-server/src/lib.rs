@@ -7,6 +7,7 @@
 //! ```
 //!
 //! An engine moves bytes; what is echoed, and when a connection is over, is decided in `echo-core`.
+//! With `--fault` a bad relay stands in front of the engine, see `fault`; without, there is none.
 #![warn(clippy::print_stderr, reason = "it panics when stderr is closed or full; use `say`")]
 
 mod acceptor;
@@ -14,6 +15,7 @@ mod admission;
 mod args;
 mod config;
 mod engine;
+mod fault;
 mod limits;
 mod listener;
 mod overload;
@@ -47,12 +49,14 @@ use tracing::{error, info};
 
 pub use config::{Config, ConfigError};
 pub use engine::{EngineChoice, EngineError, Summary};
+pub use fault::{Fault, Needs, ParseFaultError};
 pub use listener::BindError;
 pub use shutdown::Shutdown;
 pub use udp::{Datagrams, Dropped};
 
 use args::Args;
 use engine::Engine;
+use fault::{FaultArg, Front};
 use listener::Listener;
 use service::Service;
 use udp::UdpSocket;
@@ -64,6 +68,11 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
+    if args.fault.iter().any(|fault| matches!(fault, FaultArg::List)) {
+        // A closed pipe (`--fault list | head`) is no error, nor is there anybody to tell another.
+        let _ = fault::list(&mut io::stdout().lock());
+        return exit::OK;
+    }
     let log = args.verbosity.init(args.log_format);
     let code = match run(&args) {
         Ok(Summary { cut: 0, .. }) => exit::OK,
@@ -94,6 +103,8 @@ pub struct Server {
     /// Of each worker, one for each endpoint.
     workers: Vec<Vec<Listener>>,
     udp: Vec<UdpSocket>,
+    /// Before all these, if we are to misbehave.
+    front: Front,
     /// As announced.
     endpoints: Vec<String>,
     config: Config,
@@ -132,7 +143,12 @@ impl Server {
         let mut workers: Vec<Vec<Listener>> = Vec::new();
         workers.resize_with(engine.workers(config.workers, config.once), Vec::new);
         let (mut udp, mut endpoints) = (Vec::new(), Vec::new());
+        let mut front = Front::new(&config.faults);
         for endpoint in &config.listen {
+            if let Some(bound) = front.bind(endpoint)? {
+                endpoints.push(bound);
+                continue;
+            }
             if let Endpoint::Udp { host, port } = endpoint {
                 let socket = UdpSocket::bind(endpoint, host, *port)?;
                 endpoints.push(socket.endpoint());
@@ -145,8 +161,12 @@ impl Server {
                 worker.push(listener);
             }
         }
+        let private = front.private(workers.len())?;
+        for (worker, listener) in workers.iter_mut().zip(private) {
+            worker.push(listener);
+        }
         workers.retain(|listeners| !listeners.is_empty()); // those of UDP alone
-        Ok(Self { engine, instead, workers, udp, endpoints, config })
+        Ok(Self { engine, instead, workers, udp, front, endpoints, config })
     }
 
     /// The endpoints bound, as in `tcp://127.0.0.1:65432`, with the ports the system has chosen.
@@ -173,6 +193,7 @@ impl Server {
         }
         let service = Service::new(self.config, Arc::clone(shutdown));
         let serves_udp = !self.udp.is_empty();
+        let standing = self.front.stand(&service)?;
         let udp = udp::Endpoints::serve(self.udp, &service);
         let serves_connections = !self.workers.is_empty();
         let served = match &udp {
@@ -183,8 +204,11 @@ impl Server {
             shutdown.begin(); // when it was the engine that ended, the rest does, too
         }
         let answered = udp.and_then(udp::Endpoints::join);
-        let summary = service.summary();
+        let stood = standing.join();
+        let mut summary = service.summary();
+        summary.cut = summary.cut.max(*stood.as_ref().unwrap_or(&0));
         tell(&summary, serves_udp);
+        stood?;
         answered?;
         served?;
         Ok(summary)

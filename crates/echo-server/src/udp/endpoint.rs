@@ -57,7 +57,10 @@ struct Worker {
 impl UdpSocket {
     /// Binds the endpoint at the first address of its host that can be had.
     pub(crate) fn bind(endpoint: &Endpoint, host: &str, port: u16) -> Result<Self, BindError> {
-        at_first_address((host, port), bind).map_err(|source| BindError::new(endpoint, source))
+        let socket = bind(endpoint, host, port)?;
+        let bound = bound_to(&socket).and_then(|address| Ok((Batch::new(socket)?, address)));
+        let bound = bound.map_err(|source| BindError::new(endpoint, source));
+        bound.map(|(batch, address)| Self { batch, address })
     }
 
     /// As announced, with the port that the system has chosen.
@@ -66,7 +69,12 @@ impl UdpSocket {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+/// A socket of the endpoint, which does not wait, at the first address of its host that can be had.
+pub(crate) fn bind(endpoint: &Endpoint, host: &str, port: u16) -> Result<Socket, BindError> {
+    at_first_address((host, port), bind_at).map_err(|source| BindError::new(endpoint, source))
+}
+
+fn bind_at(address: SocketAddr) -> io::Result<Socket> {
     if address.ip().is_multicast() {
         let why = "datagrams to more than one machine are not answered";
         return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why));
@@ -79,8 +87,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&address.into())?;
     socket.set_nonblocking(true)?;
-    let address = bound_to(&socket)?;
-    Ok(UdpSocket { batch: Batch::new(socket)?, address })
+    Ok(socket)
 }
 
 impl Endpoints {

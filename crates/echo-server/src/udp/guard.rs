@@ -22,7 +22,7 @@ const FIRST_CLIENT_PORT: u16 = 1024;
 
 /// What all UDP endpoints of a service share.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     /// Where our endpoints are.
     ours: Vec<SocketAddr>,
     rates: Mutex<Rates>,
@@ -30,7 +30,7 @@ pub(super) struct Guard {
 
 /// Why a datagram is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     Truncated,
     ServicePort,
     NotUnicast,
@@ -41,12 +41,12 @@ pub(super) enum Reason {
 }
 
 impl Guard {
-    pub(super) fn new(ours: Vec<SocketAddr>, rates: Rates) -> Self {
+    pub(crate) fn new(ours: Vec<SocketAddr>, rates: Rates) -> Self {
         Self { ours, rates: Mutex::new(rates) }
     }
 
     /// Whether a datagram that came at `now` is to be answered; then it is counted.
-    pub(super) fn judge(&self, datagram: &Datagram, now: Duration) -> Result<(), Reason> {
+    pub(crate) fn judge(&self, datagram: &Datagram, now: Duration) -> Result<(), Reason> {
         let source = datagram.source;
         if datagram.is_truncated {
             return Err(Reason::Truncated);

@@ -17,7 +17,9 @@ mod rate;
 
 use std::net::SocketAddr;
 
-pub(crate) use endpoint::{Endpoints, UdpSocket};
+pub(crate) use endpoint::{Endpoints, UdpSocket, bind};
+pub(crate) use guard::Guard;
+pub(crate) use rate::Rates;
 
 /// Datagrams a second that are answered of one source, unless told otherwise: enough to measure a
 /// path, and what a loop with another echo service is slowed down to.
@@ -59,12 +61,12 @@ pub struct Dropped {
 
 /// What there is to know of one datagram, but its bytes.
 #[derive(Debug, Clone, Copy)]
-struct Datagram {
-    source: SocketAddr,
+pub(crate) struct Datagram {
+    pub(crate) source: SocketAddr,
     /// False for broadcast and multicast.
-    to_us_alone: bool,
-    is_truncated: bool,
-    len: usize,
+    pub(crate) to_us_alone: bool,
+    pub(crate) is_truncated: bool,
+    pub(crate) len: usize,
 }
 
 impl Datagrams {

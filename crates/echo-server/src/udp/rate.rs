@@ -30,7 +30,7 @@ pub(super) enum Over {
 
 /// The rates of a service; `None` is without limit.
 #[derive(Debug)]
-pub(super) struct Rates {
+pub(crate) struct Rates {
     per_source: Option<NonZeroU32>,
     total: Option<NonZeroU32>,
     sources: Box<[Bucket]>,
@@ -48,7 +48,7 @@ struct Bucket {
 
 impl Rates {
     /// Full at first: so many may come at once.
-    pub(super) fn new(per_source: Option<NonZeroU32>, total: Option<NonZeroU32>) -> Self {
+    pub(crate) fn new(per_source: Option<NonZeroU32>, total: Option<NonZeroU32>) -> Self {
         Self {
             per_source,
             total,
