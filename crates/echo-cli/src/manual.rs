@@ -23,7 +23,15 @@ pub fn write(command: &Command, folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for shell in SHELLS {
         let mut command = command.clone();
-        written.push(clap_complete::generate_to(shell, &mut command, &name, &completions)?);
+        let path = clap_complete::generate_to(shell, &mut command, &name, &completions)?;
+        if shell == Shell::Bash {
+            // A hyphen in the program's name is taken for the boundary of a subcommand, in some places
+            // only: there would be nothing to complete after a subcommand.
+            let text = std::fs::read_to_string(&path)?;
+            let text = text.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"));
+            std::fs::write(&path, text)?;
+        }
+        written.push(path);
     }
     let man = folder.join("man");
     std::fs::create_dir_all(&man)?;
@@ -69,6 +77,12 @@ pub fn gaps(command: &Command, folder: &Path) -> io::Result<Vec<String>> {
             continue; // another command's
         }
         let text = std::fs::read_to_string(&path)?;
+        // Where bash goes when it has seen a subcommand.
+        let states =
+            text.lines().filter_map(|line| line.trim().strip_prefix("cmd=\"")?.strip_suffix('"'));
+        let lost =
+            states.filter(|it| !it.is_empty() && !text.contains(&format!("\n        {it})\n")));
+        gaps.extend(lost.map(|it| format!("{}: {it}", path.display())));
         let missing = command.get_subcommands().filter(|it| !text.contains(it.get_name()));
         gaps.extend(missing.map(|it| format!("{}: {}", path.display(), it.get_name())));
     }
