@@ -13,7 +13,7 @@ mod args;
 pub mod bench;
 mod figures;
 mod hlog;
-mod page;
+pub mod page;
 pub mod pattern;
 mod ping;
 mod report;
