@@ -9,7 +9,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    cell::{Cell, GRID, KEY, MAX_CONNECTIONS},
+    cell::{Cell, MAX_CONNECTIONS},
     contender::Contender,
     loader::Times,
     turns::Rounds,
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
     /// Servers in turns over the cells of the grid
-    Server(ServerArgs),
+    Server(GridArgs),
     /// Our load generator beside the minimal loop, and ping beside a bare one
     Client(ClientArgs),
     /// What a message and a byte cost each server as connections and messages grow
@@ -59,16 +59,6 @@ pub(crate) enum Task {
     },
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct ServerArgs {
-    #[command(flatten)]
-    pub(crate) grid: GridArgs,
-
-    /// These cells only: connections x bytes x messages in flight
-    #[arg(long, value_name = "CELL", value_delimiter = ',')]
-    only: Vec<Cell>,
-}
-
 /// Of everything that is measured in cells.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GridArgs {
@@ -80,6 +70,10 @@ pub(crate) struct GridArgs {
 
     #[command(flatten)]
     pub(crate) output: Output,
+
+    /// These cells only: connections x bytes x messages in flight
+    #[arg(long, value_name = "CELL", value_delimiter = ',')]
+    only: Vec<Cell>,
 
     /// One page with plots, which needs nothing else
     #[arg(long, value_name = "FILE")]
@@ -181,13 +175,10 @@ pub(crate) struct LoadArgs {
     warm_up: f64,
 }
 
-impl ServerArgs {
-    pub(crate) fn cells(&self) -> Vec<Cell> {
-        match (&*self.only, self.grid.effort.quick) {
-            ([], true) => KEY.to_vec(),
-            ([], false) => GRID.to_vec(),
-            (only, _) => only.to_vec(),
-        }
+impl GridArgs {
+    /// Those that are asked for, or else the `usual` ones.
+    pub(crate) fn cells(&self, usual: impl FnOnce(bool) -> Vec<Cell>) -> Vec<Cell> {
+        if self.only.is_empty() { usual(self.effort.quick) } else { self.only.clone() }
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) const MAX_CONNECTIONS: usize = 19_000;
 pub(crate) const MAX_BYTES: usize = 64 << 20;
 
 /// The cells that `--quick` measures.
-pub(crate) const KEY: [Cell; 6] = [
+const KEY: [Cell; 6] = [
     Cell::new(1, 64, 1),
     Cell::new(50, 64, 1),
     Cell::new(500, 64, 1),
@@ -31,7 +31,7 @@ pub(crate) const KEY: [Cell; 6] = [
 /// All that makes sense: connections {1, 50, 500, 5000} x bytes {64, 4096, 65536} x depth {1, 16}
 /// as long as no more than 64 MiB are in flight, which both ends' socket buffers have to hold; and
 /// four bulk flows, as a proxy has them.
-pub(crate) const GRID: [Cell; 21] = [
+const GRID: [Cell; 21] = [
     Cell::new(1, 64, 1),
     Cell::new(1, 64, 16),
     Cell::new(1, 4096, 1),
@@ -54,6 +54,11 @@ pub(crate) const GRID: [Cell; 21] = [
     Cell::new(5000, 64, 16),
     Cell::new(5000, 4096, 1),
 ];
+
+/// What `server` measures.
+pub(crate) fn grid(quick: bool) -> Vec<Cell> {
+    if quick { KEY.to_vec() } else { GRID.to_vec() }
+}
 
 impl Cell {
     pub(crate) const fn new(connections: usize, bytes: usize, depth: usize) -> Self {

@@ -11,7 +11,7 @@ use crate::{
     contender::{Contender, Field},
     loader::{self, Loader, Sample, Times},
     machine::Machine,
-    report::{Lines, shown, spread},
+    report::{DISTURBED, Lines, shown, shown_or_dash, spread},
     server::{self, Server},
     spread::Spread,
     turns::{Rounds, Series, in_turns},
@@ -66,6 +66,11 @@ pub(crate) fn run(args: &ClientArgs) -> anyhow::Result<bool> {
         report.open(capacity, &open(&server, &args.client, capacity, &args.effort))?;
     }
     report.ping(&ping(&server, &args.client, args.effort.quick, rounds))?;
+    println!(
+        "\nload: of its core, ~ others kept it from there for over {:.0} % of the time; what is missed \
+         then is no\nfault of the client",
+        DISTURBED * 100.0
+    );
     Ok(report.all_well)
 }
 
@@ -143,12 +148,13 @@ impl Report {
             };
             let to = series.ratio(&all[0], rate);
             println!(
-                "  {name:<28} {:>8.1} {:>18} {:>16.2} {:>12.2} {:>5.0}%",
+                "  {name:<28} {:>8.1} {:>18} {:>16.2} {:>12.2} {:>5.0}%{}",
                 rates.median / 1e3,
                 shown(to),
                 series.median(Sample::load_us),
                 series.median(|s| s.cpu_us),
                 series.median(|s| s.load_cpu) * 100.0,
+                if series.median(|s| s.load_waited) > DISTURBED { "~" } else { "" },
             );
             self.lines.write(&json!({
                 "schema": 2, "kind": "closed", "cell": cell.to_string(), "name": name,
@@ -183,7 +189,8 @@ impl Report {
         let lag = series.spread(said("/send_lag_ns/p99"));
         let response =
             (series.median(said("/response_ns/p50")), series.median(said("/response_ns/p99")));
-        println!("  response time p50 {:.1} us, p99 {:.1} us", response.0, response.1);
+        let told = [response.0, response.1].map(shown_or_dash);
+        println!("  response time p50 {} us, p99 {} us", told[0], told[1]);
         for why in series.rounds.iter().flatten().filter_map(|s| s.invalid.as_deref()) {
             println!("  INVALID: {why}");
         }

@@ -1,6 +1,6 @@
 //! Servers in turns over cells: `server` and `scale`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{
     args::GridArgs,
@@ -11,9 +11,14 @@ use crate::{
     server, turns,
 };
 
-/// Messages of this size are so few in a second that measuring takes longer.
+/// Messages of this size, and on each of so many connections, are so few in a second that measuring
+/// takes longer.
 const LARGE: usize = 8 << 20;
+const MANY: usize = 5000;
 const LONGER: u32 = 3;
+
+/// What each connection adds to the warm-up, so that all of them have had their turn.
+const FIRST_TURN: Duration = Duration::from_micros(50);
 
 /// How long one measurement takes, in seconds.
 const USUAL: f64 = 0.6;
@@ -41,8 +46,9 @@ pub(crate) fn run(
     for (at, &cell) in cells.iter().enumerate() {
         let able = chosen.iter().filter(|contender| cell.connections <= contender.max_connections);
         let able: Vec<&Contender> = able.copied().collect();
-        let longer = if cell.bytes >= LARGE { LONGER } else { 1 };
-        let times = Times { measure: times.measure * longer, ..times };
+        let longer = if cell.bytes >= LARGE || cell.connections >= MANY { LONGER } else { 1 };
+        let warm_up = times.warm_up + FIRST_TURN * cell.connections as u32;
+        let times = Times { warm_up, measure: times.measure * longer };
         let rounds = args.effort.rounds(begin, cells.len() - at);
         let all = turns::in_turns(able.len(), rounds, |i| measure(able[i], &client, cell, times));
         let entries = able.into_iter().zip(all);

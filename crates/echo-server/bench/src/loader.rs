@@ -27,9 +27,11 @@ use crate::{
     server::{self, LOAD_CORE, Server},
 };
 
-/// Between two looks, unless looking itself takes more than a hundredth of that.
+/// Between two looks, unless looking itself takes more than a hundredth of that; but there are at
+/// least so many while it is measured.
 const LOOK: Duration = Duration::from_millis(5);
 const LOOK_SHARE: u32 = 100;
+const MIN_LOOKS: u32 = 20;
 
 /// How long missing messages are waited for.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -126,7 +128,8 @@ impl Loader {
             }
             looks.push(Look::at(server, &load)?);
             ensure!(begin < deadline, "the load does not end");
-            thread::sleep(LOOK.max(begin.elapsed() * LOOK_SHARE));
+            let rarely = (begin.elapsed() * LOOK_SHARE).min(times.measure / MIN_LOOKS);
+            thread::sleep(LOOK.max(rarely));
         };
         Sample::of(cell, load.said(status)?, &looks)
     }
@@ -303,7 +306,7 @@ mod tests {
     /// One look per millisecond; the server takes half of the time until 50 ms, then all of it.
     fn looks() -> Vec<Look> {
         let server = |ms: f64| (ms / 2.0).max(ms - 25.0) / 1e3;
-        let at = |ms| Look { at: f64::from(ms) * 1e6, server: server(ms.into()), waited: 0.0 };
+        let at = |ms: i32| Look { at: f64::from(ms) * 1e6, server: server(ms.into()), waited: 0.0 };
         (0..100).map(at).collect()
     }
 

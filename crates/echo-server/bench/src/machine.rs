@@ -1,6 +1,6 @@
 //! Where and when it was measured: without that, a figure is a rumour.
 
-use std::{env, fs, thread::available_parallelism, time::SystemTime};
+use std::{env, fs, time::SystemTime};
 
 use serde_json::{Value, json};
 
@@ -21,10 +21,13 @@ impl Machine {
         let model = model.and_then(|line| line.split_once(": ")).map_or("", |(_, name)| name);
         let is_virtual = cpuinfo.split_whitespace().any(|flag| flag == "hypervisor");
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let args: Vec<String> = env::args().skip(1).collect();
+        // Where programs are is of no use elsewhere.
+        let name = |arg: String| arg.rsplit('/').next().map(str::to_owned).unwrap_or(arg);
+        let args: Vec<String> = env::args().skip(1).map(name).collect();
         Self {
             processor: if is_virtual { format!("{model} (virtual)") } else { model.to_owned() },
-            cores: available_parallelism().map_or(1, Into::into),
+            // Not those that this thread may use: it may be pinned.
+            cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: format!("Linux {}", kernel.trim()),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             command: format!("echo-server-bench {}", args.join(" ")),

@@ -41,14 +41,12 @@ use args::{Args, LoadArgs, Task};
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
-        Task::Server(args) => grid::run("server", &args.grid, &args.cells(), |contender| {
-            contender.is_key || !args.grid.effort.quick
+        Task::Server(args) => grid::run("server", &args, &args.cells(cell::grid), |contender| {
+            contender.is_key || !args.effort.quick
         }),
-        Task::Scale(args) => {
-            grid::run("scale", &args, &scale::cells(args.effort.quick), |contender| {
-                contender.is_key && !contender.spins
-            })
-        }
+        Task::Scale(args) => grid::run("scale", &args, &args.cells(scale::cells), |contender| {
+            contender.is_key && !contender.spins
+        }),
         Task::Client(args) => client::run(&args),
         Task::Memory(args) => memory::run(&args),
         Task::Load(args) => load(&args),

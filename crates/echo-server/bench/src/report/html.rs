@@ -61,7 +61,6 @@ fn page(run: &Run<'_>, title: &str, body: &str) -> String {
 fn standings(run: &Run<'_>) -> String {
     let header = [
         "cell",
-        "",
         "messages/s to the fastest peer",
         "to the fastest bare loop",
         "CPU to the most frugal peer",
@@ -73,8 +72,7 @@ fn standings(run: &Run<'_>) -> String {
         for entry in [false, true].into_iter().filter_map(|spins| ours(all, spins)) {
             let standing = Standing::of(entry, all);
             rows.push(vec![
-                Td::new(cell.to_string()),
-                Td { class: "text", ..Td::new(&entry.contender.name) },
+                Td { aside: entry.contender.name.clone(), ..Td::new(cell.to_string()) },
                 ratio(standing.fastest_peer, |ratio| ratio >= 1.0),
                 ratio(standing.fastest_bare, |ratio| ratio >= 0.95),
                 ratio(standing.frugal_peer, |ratio| ratio <= 1.03),
@@ -96,7 +94,7 @@ fn ratio(to: Option<To<'_>>, is_good: fn(f64) -> bool) -> Td {
 
 fn verdict(entry: &Entry<'_>) -> Td {
     match (&entry.series.failure, entry.invalid()) {
-        (Some(why), _) => Td { class: "bad", aside: why.clone(), ..Td::new("FAILED") },
+        (Some(_), _) => Td { class: "bad", ..Td::new("FAILED") },
         (None, Some(_)) => Td { class: "warn", ..Td::new("INVALID") },
         (None, None) => Td { class: "good", ..Td::new("valid") },
     }
@@ -117,15 +115,14 @@ fn section(cell: Cell, all: &[Entry<'_>]) -> String {
     };
     let rates = bars(rate, |rate| format!("{:.1} k", rate / 1e3), -1.0);
     let cost = bars(cpu, |us| format!("{us:.2}"), 1.0);
-    let invalid: Vec<(usize, &str)> = all.iter().filter_map(Entry::invalid).collect();
-    let note = invalid.last().map(|(_, why)| {
-        let told = format!("INVALID for {} of {}: {why}", invalid.len(), all.len());
-        format!("<p class=\"note\">{}</p>", escaped(&told))
-    });
+    let notes: String = super::notes(all)
+        .iter()
+        .map(|note| format!("<p class=\"note\">{}</p>", escaped(note)))
+        .collect();
     format!(
         "<section><h2>{}</h2>{}<div class=\"charts\">{}{}</div>{}</section>\n",
         escaped(&cell.told()),
-        note.unwrap_or_default(),
+        notes,
         bars::to_html("Messages per second", &rates),
         bars::to_html("CPU time of the server per message, \u{b5}s", &cost),
         figures(cell, all),
@@ -159,7 +156,7 @@ fn figures(cell: Cell, all: &[Entry<'_>]) -> String {
         let disturbed = series.median(|s| s.load_waited) > DISTURBED;
         let load = of(series.median(|s| s.load_cpu) * 100.0, 0).text + " %";
         vec![
-            Td { class: "text", ..Td::new(&entry.contender.name) },
+            Td::new(&entry.contender.name),
             spread(rate, 1e3, 1),
             spread(cpu, 1.0, 2),
             of(series.median(|s| s.p50_us), 1),
@@ -169,7 +166,7 @@ fn figures(cell: Cell, all: &[Entry<'_>]) -> String {
             verdict(entry),
         ]
     };
-    let rows: Vec<Vec<Td>> = all.iter().map(row).collect();
+    let rows: Vec<Vec<Td>> = super::by_rate(all).into_iter().map(row).collect();
     table(&cell.told(), &header.map(String::from), &rows)
 }
 

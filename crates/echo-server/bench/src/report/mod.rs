@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub(crate) use json::spread;
-pub(crate) use text::shown;
+pub(crate) use text::{DISTURBED, shown, shown_or_dash};
 
 /// What one contender has done in a cell.
 #[derive(Debug)]
@@ -131,4 +131,26 @@ impl Entry<'_> {
         let reasons: Vec<&str> = samples.filter_map(|sample| sample.invalid.as_deref()).collect();
         reasons.last().map(|last| (reasons.len(), *last))
     }
+}
+
+/// Fastest first; those that failed are last.
+fn by_rate<'e, 'c>(all: &'e [Entry<'c>]) -> Vec<&'e Entry<'c>> {
+    let mut order: Vec<&Entry<'_>> = all.iter().collect();
+    let rank = |entry: &Entry<'_>| entry.series.spread(rate).map_or(0.0, |s| s.median);
+    order.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
+    order
+}
+
+/// What has to be known beside a cell's figures, in sentences.
+fn notes(all: &[Entry<'_>]) -> Vec<String> {
+    let invalid: Vec<(usize, &str)> = all.iter().filter_map(Entry::invalid).collect();
+    let invalid = invalid
+        .last()
+        .map(|(_, why)| format!("INVALID for {} of {}: {why}", invalid.len(), all.len()));
+    let failed = all.iter().filter_map(|entry| {
+        let failures = entry.series.rounds.iter().filter(|round| round.is_none()).count();
+        let (why, rounds) = (entry.series.failure.as_ref()?, entry.series.rounds.len());
+        Some(format!("FAILED: {} in {failures} of {rounds} rounds: {why}", entry.contender.name))
+    });
+    invalid.into_iter().chain(failed).collect()
 }

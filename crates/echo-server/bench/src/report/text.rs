@@ -7,7 +7,7 @@ use super::{
 use crate::{cell::Cell, contender::Kind, spread::Spread};
 
 /// When others took more of the load's core than this, the figures are theirs, too.
-pub(super) const DISTURBED: f64 = 0.02;
+pub(crate) const DISTURBED: f64 = 0.02;
 
 /// Who was measured how, before the first cell.
 pub(super) fn preamble(run: &Run<'_>) {
@@ -42,15 +42,11 @@ pub(super) fn table(cell: Cell, all: &[Entry<'_>]) {
         "load",
         "own MiB"
     );
-    let mut order: Vec<&Entry<'_>> = all.iter().collect();
-    let rank = |entry: &Entry<'_>| entry.series.spread(rate).map_or(0.0, |s| s.median);
-    order.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
-    for entry in order {
+    for entry in super::by_rate(all) {
         row(entry, all);
     }
-    let invalid: Vec<(usize, &str)> = all.iter().filter_map(Entry::invalid).collect();
-    if let Some((_, why)) = invalid.last() {
-        println!("  INVALID for {} of {}: {why}", invalid.len(), all.len());
+    for note in super::notes(all) {
+        println!("  {note}");
     }
 }
 
@@ -62,29 +58,28 @@ fn row(entry: &Entry<'_>, all: &[Entry<'_>]) {
         Kind::Bare => '-',
     };
     let Some(rates) = series.spread(rate) else {
-        let why = series.failure.as_deref().unwrap_or("not measured");
-        println!("{mark} {:<28} FAILED: {why}", contender.name);
+        println!("{mark} {:<28} FAILED", contender.name);
         return;
     };
     let standing = Standing::of(entry, all);
     let to = |to: Option<To<'_>>| shown(to.map(|to| to.ratio));
     let cpu_to = standing.frugal_peer.map(|to| format!("{:.2}", to.ratio.median));
     println!(
-        "{mark} {:<28} {:>8.1} {:<19} {:>18} {:>18} {:>8.2} {:>9} {:>8} {:>8} {:>5.0}%{} {:>8.2}{}{}",
+        "{mark} {:<28} {:>8} {:<19} {:>18} {:>18} {:>8.2} {:>9} {:>8} {:>8} {:>5.0}%{} {:>8.2}{}{}",
         contender.name,
-        rates.median / 1e3,
-        format!("({:.1}-{:.1})", rates.min / 1e3, rates.max / 1e3),
+        kilo(rates.median),
+        format!("({}-{})", kilo(rates.min), kilo(rates.max)),
         to(standing.fastest_peer),
         to(standing.fastest_bare),
         series.median(cpu),
         cpu_to.unwrap_or_default(),
-        figure(series.median(|s| s.p50_us)),
-        figure(series.median(|s| s.p99_us)),
+        shown_or_dash(series.median(|s| s.p50_us)),
+        shown_or_dash(series.median(|s| s.p99_us)),
         series.median(|s| s.load_cpu) * 100.0,
         if series.median(|s| s.load_waited) > DISTURBED { '~' } else { ' ' },
         series.median(|s| s.own_bytes) / f64::from(1 << 20),
         invalid(entry),
-        series.failure.as_ref().map_or(String::new(), |why| format!("  FAILED once: {why}")),
+        if series.failure.is_some() { "  FAILED" } else { "" },
     );
 }
 
@@ -96,8 +91,13 @@ fn invalid(entry: &Entry<'_>) -> String {
     }
 }
 
+/// In thousands; large messages are few.
+fn kilo(rate: f64) -> String {
+    if rate >= 1e3 { format!("{:.1}", rate / 1e3) } else { format!("{:.3}", rate / 1e3) }
+}
+
 /// A figure with a digit behind the point, or a dash.
-fn figure(value: f64) -> String {
+pub(crate) fn shown_or_dash(value: f64) -> String {
     if value.is_finite() { format!("{value:.1}") } else { "-".to_owned() }
 }
 
@@ -149,12 +149,12 @@ pub(super) fn scale(cells: &[(Cell, Vec<Entry<'_>>)]) {
     }
     for (title, is_shown, per) in crate::scale::SCALES {
         println!("\n{title}");
-        println!("  {:>22} {}", "", names.iter().map(|n| format!("{n:>24}")).collect::<String>());
+        println!("  {:>22} {}", "", names.iter().map(|n| format!("{n:>30}")).collect::<String>());
         for (cell, all) in cells.iter().filter(|(cell, _)| is_shown(*cell)) {
             let of = |name: &&str| {
                 let entry = all.iter().find(|entry| entry.contender.name == **name);
                 let cost = entry.map_or(f64::NAN, |entry| entry.series.median(|s| per(*cell, s)));
-                if cost.is_finite() { format!("{cost:>24.3}") } else { format!("{:>24}", "-") }
+                if cost.is_finite() { format!("{cost:>30.3}") } else { format!("{:>30}", "-") }
             };
             println!("  {:>22} {}", cell.to_string(), names.iter().map(of).collect::<String>());
         }
