@@ -35,7 +35,7 @@ pub(crate) struct Contender {
 #[derive(Debug, Default)]
 pub(crate) struct Field {
     pub(crate) present: Vec<Contender>,
-    pub(crate) absent: Vec<(String, String)>,
+    pub(crate) absent: Vec<(Contender, String)>,
 }
 
 /// The bare loops and the peers in this program: how `serve NAME` calls them, and how tables do.
@@ -127,13 +127,14 @@ impl Field {
             }
         }
         for peer in foreign::peers() {
+            let contender = |command| Contender {
+                forks: peer.forks(),
+                max_connections: peer.max_connections,
+                ..Contender::new(peer.name, Kind::Peer, command)
+            };
             match peer.command() {
-                Ok(command) => field.present.push(Contender {
-                    forks: peer.forks(),
-                    max_connections: peer.max_connections,
-                    ..Contender::new(peer.name, Kind::Peer, command)
-                }),
-                Err(why) => field.absent.push((peer.name.to_owned(), format!("{why:#}"))),
+                Ok(command) => field.present.push(contender(command)),
+                Err(why) => field.absent.push((contender(Vec::new()), format!("{why:#}"))),
             }
         }
         Ok(field)

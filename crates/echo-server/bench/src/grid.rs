@@ -37,22 +37,24 @@ pub(crate) fn run(
     };
     let (chosen, left_out): (Vec<&Contender>, Vec<&Contender>) =
         field.present.iter().partition(is_chosen);
+    let absent = field.absent.iter().filter(|(contender, _)| is_chosen(&contender)).collect();
     // What else the rig has to do is done beside the load.
     server::prepare()?;
     let times = args.effort.times(USUAL);
-    let mut run = Run::begin(task, times, &field, &left_out, args)?;
+    let mut run = Run::begin(task, times, absent, &left_out, args)?;
     let client = Loader::client(&args.who.client, &[]);
     let begin = Instant::now();
     for (at, &cell) in cells.iter().enumerate() {
-        let able = chosen.iter().filter(|contender| cell.connections <= contender.max_connections);
-        let able: Vec<&Contender> = able.copied().collect();
+        let (able, unable): (Vec<&Contender>, Vec<&Contender>) =
+            chosen.iter().partition(|contender| cell.connections <= contender.max_connections);
         let longer = if cell.bytes >= LARGE || cell.connections >= MANY { LONGER } else { 1 };
         let warm_up = times.warm_up + FIRST_TURN * cell.connections as u32;
         let times = Times { warm_up, measure: times.measure * longer };
         let rounds = args.effort.rounds(begin, cells.len() - at);
         let all = turns::in_turns(able.len(), rounds, |i| measure(able[i], &client, cell, times));
         let entries = able.into_iter().zip(all);
-        run.cell(cell, entries.map(|(contender, series)| Entry { contender, series }).collect())?;
+        let entries = entries.map(|(contender, series)| Entry { contender, series });
+        run.cell(cell, entries.collect(), &unable)?;
     }
     run.end()
 }

@@ -1,10 +1,10 @@
 //! socat and xinetd: programs that are told a port, and have a process for each connection.
 
 use std::{
-    fs, io,
+    env, fs, io,
     net::{SocketAddr, TcpListener},
     os::unix::process::CommandExt,
-    process::{Command, id},
+    process::Command,
 };
 
 /// Becomes one of them, on a port that was free a moment ago.
@@ -28,13 +28,14 @@ fn socat(address: SocketAddr) -> Command {
 
 /// The echo that is built into it, without its usual limits.
 fn xinetd(address: SocketAddr) -> io::Result<Command> {
-    let file = std::env::temp_dir().join(format!("echo-server-bench-{}.conf", id()));
     let port = address.port();
     let text = format!(
         "service echo\n{{\n\ttype = INTERNAL UNLISTED\n\tid = echo-stream\n\tsocket_type = stream\n\
          \tprotocol = tcp\n\tuser = root\n\twait = no\n\tbind = 127.0.0.1\n\tport = {port}\n\
          \tcps = 100000 1\n\tinstances = UNLIMITED\n\tper_source = UNLIMITED\n}}\n"
     );
+    // It wants a file, and is gone before that can be removed: one beside this program serves always.
+    let file = env::current_exe()?.with_file_name("xinetd.conf");
     fs::write(&file, text)?;
     let mut command = Command::new("xinetd");
     command.args(["-dontfork", "-f"]).arg(file);

@@ -253,7 +253,7 @@ impl Sample {
         let (start, elapsed) = (needed("/started_unix_ns")?, needed("/elapsed_ns")?);
         // Not only whole ones: of the largest there are few.
         let messages = needed("/throughput/bytes")? / cell.bytes as f64;
-        ensure!(messages > 0.0, "nothing came back while it was measured");
+        ensure!(messages > 0.0, "nothing came back while it was measured; try more --seconds");
         let grown = |figure: fn(&Look) -> f64| {
             between(looks, start + elapsed, figure) - between(looks, start, figure)
         };

@@ -49,8 +49,8 @@ pub(crate) fn run(args: &MemoryArgs) -> anyhow::Result<bool> {
         "{:<30} {:>14} {:>14} {:>12} {:>12} {:>14}",
         "", "B/idle", "B/active", "before MiB", "idle MiB", "resident MiB"
     );
-    for (name, why) in &field.absent {
-        println!("{name:<30} absent: {why}");
+    for (contender, why) in field.absent.iter().filter(|(absent, _)| args.who.includes(absent)) {
+        println!("{:<30} absent: {why}", contender.name);
     }
     let mut all_held = true;
     for contender in field.present.iter().filter(|contender| args.who.includes(contender)) {

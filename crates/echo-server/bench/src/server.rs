@@ -197,8 +197,11 @@ pub(crate) fn exec_pinned(core: usize, command: &[String]) -> anyhow::Error {
     }
 }
 
-/// Makes the rig itself run on the load's core, with all the descriptors there may be.
+/// Makes the rig itself run on the load's core, with all the descriptors there may be, until nobody
+/// reads what it prints.
 pub(crate) fn prepare() -> anyhow::Result<()> {
+    // SAFETY: no thread runs yet, and the default action is no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     raise_descriptors()?;
     pin(LOAD_CORE)
 }

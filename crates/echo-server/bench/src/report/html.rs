@@ -38,7 +38,7 @@ pub(super) fn scale(run: &Run<'_>) -> String {
 fn page(run: &Run<'_>, title: &str, body: &str) -> String {
     let told = [run.machine.told(), run.machine.command().to_owned()];
     let said: String = told.iter().map(|line| format!("<p>{}</p>", escaped(line))).collect();
-    let absent = run.absent.iter().map(|(name, why)| format!("{name} is absent: {why}"));
+    let absent = run.absent.iter().map(|(absent, why)| format!("{} is absent: {why}", absent.name));
     let left_out = run.left_out.iter().map(|name| format!("{name} was not asked for"));
     let missing: String =
         absent.chain(left_out).map(|line| format!("<li>{}</li>", escaped(&line))).collect();

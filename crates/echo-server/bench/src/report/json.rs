@@ -11,7 +11,7 @@ use crate::{cell::Cell, loader::Sample, spread::Spread};
 /// What was and was not measured, where, and when.
 pub(super) fn head(run: &Run<'_>) -> Value {
     let absent: Vec<Value> =
-        run.absent.iter().map(|(name, why)| json!({"name": name, "why": why})).collect();
+        run.absent.iter().map(|(absent, why)| json!({"name": absent.name, "why": why})).collect();
     json!({
         "schema": 2, "kind": format!("bench-{}", run.task), "machine": run.machine.to_json(),
         "measure_s": run.times.measure.as_secs_f64(), "warm_up_s": run.times.warm_up.as_secs_f64(),

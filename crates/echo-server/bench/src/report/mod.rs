@@ -11,6 +11,7 @@ use std::{
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use anyhow::Context;
@@ -19,7 +20,7 @@ use serde_json::Value;
 use crate::{
     args::GridArgs,
     cell::Cell,
-    contender::{Contender, Field},
+    contender::Contender,
     loader::{Sample, Times},
     machine::Machine,
     turns::Series,
@@ -41,7 +42,8 @@ pub(crate) struct Run<'c> {
     task: &'static str,
     machine: Machine,
     times: Times,
-    absent: &'c [(String, String)],
+    absent: Vec<&'c (Contender, String)>,
+    begun: Instant,
     left_out: Vec<&'c str>,
     html: Option<&'c Path>,
     lines: Lines,
@@ -53,7 +55,7 @@ impl<'c> Run<'c> {
     pub(crate) fn begin(
         task: &'static str,
         times: Times,
-        field: &'c Field,
+        absent: Vec<&'c (Contender, String)>,
         left_out: &[&'c Contender],
         args: &'c GridArgs,
     ) -> anyhow::Result<Self> {
@@ -61,7 +63,8 @@ impl<'c> Run<'c> {
             task,
             machine: Machine::here(),
             times,
-            absent: &field.absent,
+            absent,
+            begun: Instant::now(),
             left_out: left_out.iter().map(|contender| &*contender.name).collect(),
             html: args.html.as_deref(),
             lines: Lines::create(&args.output.json)?,
@@ -72,9 +75,15 @@ impl<'c> Run<'c> {
         Ok(run)
     }
 
-    /// Tells what was measured in a cell.
-    pub(crate) fn cell(&mut self, cell: Cell, entries: Vec<Entry<'c>>) -> anyhow::Result<()> {
+    /// Tells what was measured in a cell, and who is not made for it.
+    pub(crate) fn cell(
+        &mut self,
+        cell: Cell,
+        entries: Vec<Entry<'c>>,
+        unable: &[&Contender],
+    ) -> anyhow::Result<()> {
         text::table(cell, &entries);
+        text::missing(&self.absent, unable);
         for line in json::entries(cell, &entries) {
             self.lines.write(&line)?;
         }
@@ -92,9 +101,10 @@ impl<'c> Run<'c> {
             html::server
         };
         text::legend();
+        println!("\nmeasuring took {:.0?}", self.begun.elapsed());
         if let Some(file) = self.html {
             fs::write(file, page(&self)).with_context(|| format!("{}", file.display()))?;
-            println!("\nthe page is {}", file.display());
+            println!("the page is {}", file.display());
         }
         let all = self.cells.iter().flat_map(|(_, entries)| entries);
         Ok(all.map(|entry| &entry.series).all(|series| series.failure.is_none()))

@@ -4,7 +4,11 @@ use super::{
     Entry, Run, rate,
     standing::{Standing, To, cpu, ours},
 };
-use crate::{cell::Cell, contender::Kind, spread::Spread};
+use crate::{
+    cell::Cell,
+    contender::{Contender, Kind},
+    spread::Spread,
+};
 
 /// When others took more of the load's core than this, the figures are theirs, too.
 pub(crate) const DISTURBED: f64 = 0.02;
@@ -16,9 +20,6 @@ pub(super) fn preamble(run: &Run<'_>) {
         "rounds in turns, each of {:.2?} after {:.2?} to warm up; medians (least to greatest)",
         run.times.measure, run.times.warm_up
     );
-    for (name, why) in run.absent {
-        println!("absent: {name}: {why}");
-    }
     if !run.left_out.is_empty() {
         println!("not in this run: {}", run.left_out.join(", "));
     }
@@ -47,6 +48,19 @@ pub(super) fn table(cell: Cell, all: &[Entry<'_>]) {
     }
     for note in super::notes(all) {
         println!("  {note}");
+    }
+}
+
+/// Those who have no figures in a cell, and why.
+pub(super) fn missing(absent: &[&(Contender, String)], unable: &[&Contender]) {
+    for (contender, why) in absent {
+        println!("  {:<28} ABSENT: {why}", contender.name);
+    }
+    for contender in unable {
+        println!(
+            "  {:<28} not asked: at most {} connections",
+            contender.name, contender.max_connections
+        );
     }
 }
 
@@ -109,6 +123,10 @@ pub(crate) fn shown(ratio: Option<Spread>) -> String {
 
 /// How ours stands, a line for each cell.
 pub(super) fn standings(cells: &[(Cell, Vec<Entry<'_>>)]) {
+    let is_ours = |entry: &Entry<'_>| entry.contender.kind == Kind::Ours;
+    if !cells.iter().flat_map(|(_, all)| all).any(is_ours) {
+        return;
+    }
     println!(
         "\nours, the fastest of it in each cell: ratios of messages per second and of CPU time"
     );
