@@ -39,7 +39,8 @@ fn page(run: &Run<'_>, title: &str, body: &str) -> String {
     let told = [run.machine.told(), run.machine.command().to_owned()];
     let said: String = told.iter().map(|line| format!("<p>{}</p>", escaped(line))).collect();
     let absent = run.absent.iter().map(|(absent, why)| format!("{} is absent: {why}", absent.name));
-    let left_out = run.left_out.iter().map(|name| format!("{name} was not asked for"));
+    let left_out =
+        (!run.left_out.is_empty()).then(|| format!("not asked for: {}", run.left_out.join(", ")));
     let missing: String =
         absent.chain(left_out).map(|line| format!("<li>{}</li>", escaped(&line))).collect();
     let missing = match &*missing {
@@ -80,6 +81,9 @@ fn standings(run: &Run<'_>) -> String {
                 verdict(entry),
             ]);
         }
+    }
+    if rows.is_empty() {
+        return String::new();
     }
     let caption = "The fastest of ours in each cell, connections x bytes x messages in flight";
     format!("<section>{}</section>\n", table(caption, &header.map(String::from), &rows))
