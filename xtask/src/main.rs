@@ -2,7 +2,7 @@
 //! `bench`, `dist`.
 
 mod bench_core;
-mod bench_server;
+mod bench_rig;
 mod ci;
 mod demo;
 mod dist;
@@ -61,17 +61,20 @@ enum Bench {
         only: Option<String>,
     },
     /// The server on real sockets, beside tokio, monoio, Asio and others, and bare loops
-    Server {
-        /// `--quick`, and what else the rig knows: `cargo xtask bench server -- --help`
-        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
-    /// What idle connections cost the server, beside the same
-    Memory {
-        /// `--idle N`, and what else the rig knows: `cargo xtask bench memory -- --help`
-        #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    Server(RigArgs),
+    /// The same, as connections grow to 19,000 and messages to 64 MiB
+    Scale(RigArgs),
+    /// What connections cost the server in memory, beside the same
+    Memory(RigArgs),
+    /// The client's load beside a minimal loop, and its ping beside a bare one
+    Client(RigArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RigArgs {
+    /// `--quick`, and what else the rig knows: `cargo xtask bench TASK -- --help`
+    #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -83,8 +86,10 @@ fn main() -> ExitCode {
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Sim(args) => sim::run(args),
         Task::Bench(Bench::Core { quick, json, only }) => bench_core::run(quick, json, only),
-        Task::Bench(Bench::Server { args }) => bench_server::run("run", &args),
-        Task::Bench(Bench::Memory { args }) => bench_server::run("memory", &args),
+        Task::Bench(Bench::Server(rig)) => bench_rig::run("server", &rig.args),
+        Task::Bench(Bench::Scale(rig)) => bench_rig::run("scale", &rig.args),
+        Task::Bench(Bench::Memory(rig)) => bench_rig::run("memory", &rig.args),
+        Task::Bench(Bench::Client(rig)) => bench_rig::run("client", &rig.args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

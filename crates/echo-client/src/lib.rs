@@ -18,7 +18,7 @@ mod figures;
 mod hlog;
 mod interrupt;
 mod message;
-mod page;
+pub mod page;
 pub mod pattern;
 mod ping;
 mod report;

@@ -18,30 +18,36 @@ const BOTTOM: f64 = 58.0;
 const MAX_TICKS: usize = 8;
 
 /// A picture of lines.
-pub(super) struct Chart {
+#[derive(Debug)]
+pub struct Chart {
     /// Tells its parts from those of other charts of the page; letters only.
-    pub(super) id: &'static str,
-    pub(super) title: String,
+    pub id: &'static str,
+    /// Above it.
+    pub title: String,
     /// What is to be seen, for those who do not see it.
-    pub(super) told: String,
-    /// Of a picture that is [`WIDTH`] wide.
-    pub(super) height: f64,
-    pub(super) x: Axis,
-    pub(super) y: Axis,
-    pub(super) lines: Vec<Line>,
+    pub told: String,
+    /// Of a picture that is 560 wide.
+    pub height: f64,
+    /// From left to right.
+    pub x: Axis,
+    /// From below.
+    pub y: Axis,
+    /// The last one on top.
+    pub lines: Vec<Line>,
     /// Stretches of x that are marked.
-    pub(super) bands: Vec<(f64, f64)>,
+    pub bands: Vec<(f64, f64)>,
 }
 
 /// A scale with ticks.
-pub(super) struct Axis {
+#[derive(Debug)]
+pub struct Axis {
     scale: Scale,
     /// Below the axis of x; that of y has its unit in its labels.
     name: &'static str,
     ticks: Vec<(f64, String)>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Scale {
     Linear(f64, f64),
     Log(f64, f64),
@@ -50,17 +56,20 @@ enum Scale {
 }
 
 /// A line, with gaps where there is nothing to tell.
-pub(super) struct Line {
+#[derive(Debug)]
+pub struct Line {
     /// In the legend; lines without a name belong to one with.
-    pub(super) name: Option<String>,
+    pub name: Option<String>,
     /// Of the style sheet: `s0` to `s4`, `dashed`, `dotted`, `thin`, `unsure`.
-    pub(super) class: String,
-    pub(super) points: Vec<Option<(f64, f64)>>,
+    pub class: String,
+    /// As values of both axes.
+    pub points: Vec<Option<(f64, f64)>>,
 }
 
 impl Axis {
     /// Values that differ by orders of magnitude; all of them more than 0.
-    pub(super) fn log(values: impl Iterator<Item = f64>, label: fn(f64) -> String) -> Self {
+    #[must_use]
+    pub fn log(values: impl Iterator<Item = f64>, label: fn(f64) -> String) -> Self {
         let (low, high) = bounds(values.filter(|value| *value > 0.0)).unwrap_or((1.0, 10.0));
         let first = step_at(low * 1.000_001, -1);
         // At least three ticks, or a flat line would look like noise.
@@ -78,8 +87,15 @@ impl Axis {
         Self { scale, name: "", ticks: steps.into_iter().map(|step| (step, label(step))).collect() }
     }
 
+    /// The same with its name below.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
     /// From 0, or from where values begin.
-    pub(super) fn linear(
+    #[must_use]
+    pub fn linear(
         name: &'static str,
         from: f64,
         to: f64,
@@ -127,7 +143,8 @@ impl Axis {
 
 impl Chart {
     /// The picture with its title and legend.
-    pub(super) fn to_html(&self) -> String {
+    #[must_use]
+    pub fn to_html(&self) -> String {
         let height = self.height;
         let (left, top, right, bottom) = (LEFT, TOP, WIDTH - RIGHT, height - BOTTOM);
         let x = |value: f64| left + (right - left) * self.x.at(value);

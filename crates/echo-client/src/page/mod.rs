@@ -7,10 +7,14 @@
 //!
 //! Whatever comes from outside - names of files, targets, reasons - is [`escaped`] where it is put
 //! into the page, and nowhere else.
+//!
+//! What is not about the client's own results is public: the frame of a [`document`], [`table`], [`Chart`].
 
 mod chart;
 mod charts;
 mod sections;
+
+pub use chart::{Axis, Chart, Line};
 
 use crate::report::{Comparison, Side};
 
@@ -38,20 +42,30 @@ pub(crate) fn page(view: &View<'_>) -> String {
         sections::runs(view),
         sections::settings(view),
     ];
-    let (title, body) = (escaped(&title), sections.concat());
     let version = env!("CARGO_PKG_VERSION");
+    let footer = format!(
+        "Written by echo-client {version}. Times are from HdrHistograms with 3 digits: \
+         each is within 0.1 % of a sample. A dash stands for a percentile with fewer than 10 \
+         samples beyond it."
+    );
+    document(&title, &sections.concat(), &footer)
+}
+
+/// A whole page around a body of finished HTML, in light and dark; title and footer are text.
+#[must_use]
+pub fn document(title: &str, body: &str, footer: &str) -> String {
+    let (title, footer) = (escaped(title), escaped(footer));
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\
-         <footer>Written by echo-client {version}. Times are from HdrHistograms with 3 digits: \
-         each is within 0.1 % of a sample. A dash stands for a percentile with fewer than 10 \
-         samples beyond it.</footer>\n</main>\n</body>\n</html>\n"
+         <footer>{footer}</footer>\n</main>\n</body>\n</html>\n"
     )
 }
 
 /// Text that cannot be taken for HTML, in an element or in an attribute.
-fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -69,7 +83,8 @@ fn escaped(text: &str) -> String {
 }
 
 /// A table: its caption, its header, its rows of finished cells.
-fn table(caption: &str, header: &[String], rows: &[Vec<Cell>]) -> String {
+#[must_use]
+pub fn table(caption: &str, header: &[String], rows: &[Vec<Cell>]) -> String {
     let head: String =
         header.iter().map(|name| format!("<th scope=\"col\">{}</th>", escaped(name))).collect();
     let row = |cells: &Vec<Cell>| {
@@ -84,16 +99,19 @@ fn table(caption: &str, header: &[String], rows: &[Vec<Cell>]) -> String {
 }
 
 /// A cell of a table.
-#[derive(Default)]
-struct Cell {
-    text: String,
+#[derive(Debug, Default)]
+pub struct Cell {
+    /// What it says.
+    pub text: String,
     /// Beside it, smaller.
-    aside: String,
-    class: &'static str,
+    pub aside: String,
+    /// Of the style sheet: `text`, `good`, `bad`, `warn`, or none.
+    pub class: &'static str,
 }
 
 impl Cell {
-    fn new(text: impl Into<String>) -> Self {
+    /// Text alone.
+    pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 

@@ -1,6 +1,7 @@
-"""Python's asyncio with a Protocol, its fastest way."""
+"""Python's asyncio with a Protocol, its fastest way; given the word `uvloop`, on that loop."""
 
 import asyncio
+import sys
 
 
 class Echo(asyncio.Protocol):
@@ -19,4 +20,8 @@ async def main():
     await server.serve_forever()
 
 
+if "uvloop" in sys.argv:
+    import uvloop
+
+    uvloop.install()
 asyncio.run(main())

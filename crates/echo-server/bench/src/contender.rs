@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::foreign;
+use crate::{args::Who, foreign, server::this_program};
 
 /// What a contender is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) struct Contender {
     pub(crate) command: Vec<String>,
     /// Busy while it waits: compared with those that do the same.
     pub(crate) spins: bool,
+    /// Has a process for each connection.
+    pub(crate) forks: bool,
     /// Part of a quick run.
     pub(crate) is_key: bool,
     /// The most connections that it can have.
@@ -33,7 +35,7 @@ pub(crate) struct Contender {
 #[derive(Debug, Default)]
 pub(crate) struct Field {
     pub(crate) present: Vec<Contender>,
-    pub(crate) absent: Vec<(String, String)>,
+    pub(crate) absent: Vec<(Contender, String)>,
 }
 
 /// The bare loops and the peers in this program: how `serve NAME` calls them, and how tables do.
@@ -56,17 +58,18 @@ const PEERS: [(&str, &str); 7] = [
     ("threads", "std threads"),
 ];
 
-/// The best of each kind, as far as we know: a quick run is about them.
-const KEY: [&str; 10] = [
-    "tokio",
+/// The best of each kind, as far as we know: a quick run is about them, and so is that of scale.
+const KEY: [&str; 11] = [
+    "echo-server epoll",
+    "echo-server uring",
+    "echo-server epoll, spinning",
     "tokio current-thread",
     "monoio",
-    "std threads",
     "Asio",
+    "Go net",
     "bare epoll",
     "bare epoll, spinning",
     "bare io_uring",
-    "bare io_uring, 64 KiB",
     "bare splice",
 ];
 
@@ -81,7 +84,8 @@ impl Contender {
             kind,
             command,
             spins,
-            is_key: kind == Kind::Ours || KEY.contains(&name),
+            forks: false,
+            is_key: KEY.contains(&name),
             max_connections: usize::MAX,
         }
     }
@@ -93,19 +97,25 @@ impl Contender {
         if name.is_empty() || words.is_empty() {
             return Err("NAME=COMMAND ARGS".into());
         }
-        Ok(Self::new(name, Kind::Ours, words))
+        Ok(Self { is_key: true, ..Self::new(name, Kind::Ours, words) })
     }
 }
 
 impl Field {
-    /// Everybody there is. `ours` is our server's program.
-    pub(crate) fn gather(ours: Option<&Path>, added: &[Contender]) -> anyhow::Result<Self> {
+    /// One of those that are part of this program.
+    pub(crate) fn bare_epoll() -> anyhow::Result<Contender> {
+        let command = vec![this_program()?, "serve".to_owned(), BARE[0].0.to_owned()];
+        Ok(Contender::new(BARE[0].1, Kind::Bare, command))
+    }
+
+    /// Everybody there is.
+    pub(crate) fn gather(who: &Who) -> anyhow::Result<Self> {
         let mut field = Self::default();
-        if let Some(program) = ours {
+        if let Some(program) = &who.ours {
             field.add_ours(program);
         }
-        field.present.extend(added.iter().cloned());
-        let me = std::env::current_exe()?.to_string_lossy().into_owned();
+        field.present.extend(who.server.iter().cloned());
+        let me = this_program()?;
         for (kind, list) in [(Kind::Peer, &PEERS), (Kind::Bare, &BARE)] {
             for (word, name) in list {
                 let command = vec![me.clone(), "serve".to_owned(), (*word).to_owned()];
@@ -117,11 +127,14 @@ impl Field {
             }
         }
         for peer in foreign::peers() {
+            let contender = |command| Contender {
+                forks: peer.forks(),
+                max_connections: peer.max_connections,
+                ..Contender::new(peer.name, Kind::Peer, command)
+            };
             match peer.command() {
-                Ok(command) => {
-                    field.present.push(Contender::new(peer.name, Kind::Peer, command));
-                }
-                Err(why) => field.absent.push((peer.name.to_owned(), format!("{why:#}"))),
+                Ok(command) => field.present.push(contender(command)),
+                Err(why) => field.absent.push((contender(Vec::new()), format!("{why:#}"))),
             }
         }
         Ok(field)

@@ -1,10 +1,12 @@
-//! echo-server beside its peers and beside bare loops, in one run.
+//! echo-server and echo-client beside their peers and beside bare loops, in one run.
 //!
 //! ```text
-//! run      (the default) contenders in turns over the cells of the grid
-//! memory   what idle connections cost each of them
-//! load     the load alone, on a server that is there already
-//! serve    one of the peers or bare loops that are part of this program
+//! server   who echoes: contenders in turns over the cells of the grid
+//! scale    who echoes: from 1 connection to 19,000, from 1 B to 64 MiB
+//! memory   who echoes: what idle and active connections cost
+//! client   who asks: our load generator beside the minimal loop, ping beside a bare one
+//!
+//! load, ping-pong, serve, pinned     pieces of the above, each a process of its own
 //! ```
 //!
 //! Exits 1 when somebody failed, 2 for what it does not know.
@@ -12,33 +14,48 @@
 mod args;
 mod bare;
 mod cell;
+mod client;
 mod contender;
 mod foreign;
-mod load;
+mod grid;
+mod inetd;
+mod loader;
+mod machine;
 mod memory;
+mod minimal;
 mod pattern;
 mod peers;
+mod ping_pong;
 mod report;
-mod runner;
+mod scale;
 mod server;
 mod spread;
+mod turns;
 
-use std::{io, net::SocketAddr, process::ExitCode};
+use std::{io, net::SocketAddr, process::ExitCode, time::SystemTime};
 
 use clap::Parser;
+use serde_json::json;
 
-use args::{Args, LoadArgs, MemoryArgs, RunArgs, Task, Who};
-use contender::{Contender, Field};
+use args::{Args, LoadArgs, Task};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let done = match args.task {
-        None => run(&args.run),
-        Some(Task::Run(args)) => run(&args),
-        Some(Task::Memory(args)) => memory(&args),
-        Some(Task::Load(args)) => load(&args),
-        Some(Task::Serve { name }) => serve(&name).map(|()| true).map_err(Into::into),
-        Some(Task::Pinned { core, command }) => Err(server::exec_pinned(core, &command)),
+    let done = match Args::parse().task {
+        Task::Server(args) => grid::run("server", &args, &args.cells(cell::grid), |contender| {
+            contender.is_key || !args.effort.quick
+        }),
+        Task::Scale(args) => grid::run("scale", &args, &args.cells(scale::cells), |contender| {
+            contender.is_key && !contender.spins
+        }),
+        Task::Client(args) => client::run(&args),
+        Task::Memory(args) => memory::run(&args),
+        Task::Load(args) => load(&args),
+        Task::PingPong { target, bytes, count } => ping_pong::run(target, bytes, count).map(|ns| {
+            println!("{ns}");
+            true
+        }),
+        Task::Serve { name } => serve(&name).map(|()| true).map_err(Into::into),
+        Task::Pinned { core, command } => Err(server::exec_pinned(core, &command)),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -55,70 +72,19 @@ fn announce(address: SocketAddr) {
     println!("listening on tcp://{address}");
 }
 
-fn run(args: &RunArgs) -> anyhow::Result<bool> {
-    let field = gather(&args.who)?;
-    let (chosen, left_out): (Vec<&Contender>, Vec<&Contender>) = field
-        .present
-        .iter()
-        .partition(|contender| args.who.includes(contender) && (contender.is_key || !args.quick));
-    let left_out: Vec<&str> = left_out.iter().map(|contender| &*contender.name).collect();
-    prepare_load()?;
-    let (rounds, times) = (args.rounds(), args.times());
-    if args.json {
-        report::json_preamble(&field, &left_out, rounds, times);
-    } else {
-        report::preamble(&field, &left_out, rounds, times);
-    }
-    let mut all_well = true;
-    for cell in args.cells() {
-        let able: Vec<&Contender> = chosen
-            .iter()
-            .copied()
-            .filter(|contender| cell.connections <= contender.max_connections)
-            .collect();
-        let all = runner::measure(cell, &able, rounds, times);
-        all_well &= all.iter().all(|series| series.failure.is_none());
-        if args.json {
-            report::json(cell, &all);
-        } else {
-            report::table(cell, &all);
-        }
-    }
-    if !args.json {
-        report::legend();
-    }
-    Ok(all_well)
-}
-
-fn memory(args: &MemoryArgs) -> anyhow::Result<bool> {
-    let field = gather(&args.who)?;
-    prepare_load()?;
-    let chosen: Vec<&Contender> =
-        field.present.iter().filter(|contender| args.who.includes(contender)).collect();
-    Ok(memory::run(&chosen, args.idle, args.json))
-}
-
 fn load(args: &LoadArgs) -> anyhow::Result<bool> {
-    prepare_load()?;
-    let measured = load::run(args.target, args.cell, args.times(), || Ok(()))?;
-    let us = |quantile| measured.service_ns.value_at_quantile(quantile) as f64 / 1e3;
-    println!(
-        "{:.0} messages/s, p50 {:.1} us, p99 {:.1} us, load {:.0} % of its core",
-        measured.messages as f64 / measured.took.as_secs_f64(),
-        us(0.5),
-        us(0.99),
-        measured.load_cpu * 100.0,
-    );
+    let measured = minimal::run(args.target, args.cell, args.times())?;
+    let started = measured.started.duration_since(SystemTime::UNIX_EPOCH)?;
+    let line = json!({
+        "valid": true,
+        "reasons": [],
+        "started_unix_ns": started.as_nanos() as u64,
+        "elapsed_ns": measured.elapsed.as_nanos() as u64,
+        "throughput": {"messages": measured.messages, "bytes": measured.bytes},
+        "cpu": [measured.cpu],
+    });
+    println!("{line}");
     Ok(true)
-}
-
-fn gather(who: &Who) -> anyhow::Result<Field> {
-    Field::gather(who.ours.as_deref(), &who.server)
-}
-
-fn prepare_load() -> anyhow::Result<()> {
-    server::raise_descriptors()?;
-    server::pin(server::LOAD_CORE)
 }
 
 /// Serves until killed.
@@ -140,6 +106,7 @@ fn serve(name: &str) -> io::Result<()> {
         "glommio" => glommio::serve(),
         "compio" => compio::serve(),
         "threads" => threads::serve(),
+        "socat" | "xinetd" => inetd::serve(name),
         _ => Err(io::Error::other(format!("nobody is called {name}"))),
     }
 }

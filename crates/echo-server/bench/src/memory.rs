@@ -1,96 +1,149 @@
-//! `memory`: what an idle connection costs a server, and whether it holds as many as there may be.
+//! `memory`: what a connection costs a server, idle and with a message in flight, and whether it holds
+//! as many as there may be.
+
+use std::{thread, time::Duration};
 
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    contender::Contender,
-    load,
+    args::MemoryArgs,
+    cell::Cell,
+    contender::{Contender, Field},
+    loader::{Loader, Times},
+    minimal,
     pattern::Pattern,
-    server::{Memory, Server},
+    report::Lines,
+    server::{self, Memory, Server},
 };
 
-/// What a server had in memory before its idle connections, and with them.
+/// What is in flight on an active connection: more than a read takes at once.
+const ACTIVE_BYTES: usize = 65_536;
+
+/// Between two looks at the server's memory while it is loaded.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long active connections are loaded.
+const LOAD: Times = Times { warm_up: Duration::from_millis(500), measure: Duration::from_secs(1) };
+
+/// What a server had in memory.
 struct Held {
     before: Memory,
-    after: Memory,
+    idle: Memory,
+    /// The most that it had while all its connections were loaded.
+    active: Option<Memory>,
 }
 
-/// Has each contender hold idle connections on each of which something was echoed, and prints what
-/// memory that took. True when all of them held as many.
+/// Has each contender hold connections, and prints what memory that took. True when all of them held
+/// as many.
 ///
 /// Who is not made for so many is named, and is no failure.
-pub(crate) fn run(contenders: &[&Contender], idle: usize, as_json: bool) -> bool {
-    if !as_json {
-        println!("{idle} connections, each has echoed 64 B and is idle\n");
-        println!(
-            "{:<30} {:>14} {:>12} {:>12} {:>14}",
-            "", "B/connection", "before MiB", "after MiB", "resident MiB"
-        );
+pub(crate) fn run(args: &MemoryArgs) -> anyhow::Result<bool> {
+    let field = Field::gather(&args.who)?;
+    server::prepare()?;
+    let mut lines = Lines::create(&args.output.json)?;
+    let (idle, active) = (args.idle(), args.active());
+    println!("{idle} connections, each has echoed 64 B and is idle;");
+    println!("{active} connections with {ACTIVE_BYTES} B in flight on each\n");
+    println!(
+        "{:<30} {:>14} {:>14} {:>12} {:>12} {:>14}",
+        "", "B/idle", "B/active", "before MiB", "idle MiB", "resident MiB"
+    );
+    for (contender, why) in field.absent.iter().filter(|(absent, _)| args.who.includes(absent)) {
+        println!("{:<30} absent: {why}", contender.name);
     }
     let mut all_held = true;
-    for contender in contenders {
-        if idle > contender.max_connections {
-            // In a JSON object, its absence says so.
-            if !as_json {
-                println!("{:<30} at most {}", contender.name, contender.max_connections);
-            }
+    for contender in field.present.iter().filter(|contender| args.who.includes(contender)) {
+        if idle.max(active) > contender.max_connections {
+            println!("{:<30} at most {}", contender.name, contender.max_connections);
             continue;
         }
-        let held = hold(contender, idle);
+        let client = Loader::client(&args.who.client, &[]);
+        let held = hold(contender, idle, &client, active);
         all_held &= held.is_ok();
-        if as_json {
-            print_json(contender, idle, &held);
-        } else {
-            print_row(contender, idle, &held);
-        }
+        lines.write(&object(contender, idle, active, &held))?;
+        print_row(contender, idle, active, &held);
     }
-    all_held
+    Ok(all_held)
 }
 
-fn hold(contender: &Contender, idle: usize) -> anyhow::Result<Held> {
+fn hold(
+    contender: &Contender,
+    idle: usize,
+    client: &Loader,
+    active: usize,
+) -> anyhow::Result<Held> {
     let pattern = Pattern::new();
     let server = Server::start(contender)?;
     // What is made for the first connection is no cost of each.
-    let first = load::connect(server.address, 1, &pattern)?;
+    let first = minimal::connect(server.address, 1, &pattern)?;
     let before = server.memory()?;
-    let connections = load::connect(server.address, idle, &pattern).context("not all are held")?;
-    let after = server.memory()?;
+    let connections = minimal::connect(server.address, idle, &pattern).context("not all held")?;
+    let held = server.memory()?;
     drop((first, connections));
-    Ok(Held { before, after })
+
+    // A fresh one, for memory that was freed may be kept.
+    let server = Server::start(contender)?;
+    let cell = Cell::new(active, ACTIVE_BYTES, 1);
+    let most = thread::scope(|scope| -> anyhow::Result<_> {
+        let load = scope.spawn(|| client.load(&server, cell, LOAD));
+        let mut most: Option<Memory> = None;
+        while !load.is_finished() {
+            let now = server.memory()?;
+            most = most.filter(|most| most.anonymous >= now.anonymous).or(Some(now));
+            thread::sleep(LOOK);
+        }
+        load.join().map_err(|_| anyhow::anyhow!("the load has panicked"))?.context("active")?;
+        Ok(most)
+    })?;
+    Ok(Held { before, idle: held, active: most })
 }
 
-fn per_connection(held: &Held, idle: usize) -> f64 {
-    (held.after.anonymous as f64 - held.before.anonymous as f64) / idle as f64
+impl Held {
+    fn per_idle(&self, count: usize) -> f64 {
+        self.grown(self.idle) / count as f64
+    }
+
+    fn per_active(&self, count: usize) -> f64 {
+        self.active.map_or(f64::NAN, |active| self.grown(active) / count as f64)
+    }
+
+    fn grown(&self, to: Memory) -> f64 {
+        to.anonymous as f64 - self.before.anonymous as f64
+    }
 }
 
-fn print_row(contender: &Contender, idle: usize, held: &anyhow::Result<Held>) {
+fn print_row(contender: &Contender, idle: usize, active: usize, held: &anyhow::Result<Held>) {
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     match held {
         Ok(held) => println!(
-            "{:<30} {:>14.0} {:>12.2} {:>12.2} {:>14.2}",
+            "{:<30} {:>14.0} {:>14.0} {:>12.2} {:>12.2} {:>14.2}",
             contender.name,
-            per_connection(held, idle),
+            held.per_idle(idle),
+            held.per_active(active),
             mebibytes(held.before.anonymous),
-            mebibytes(held.after.anonymous),
-            mebibytes(held.after.resident),
+            mebibytes(held.idle.anonymous),
+            mebibytes(held.idle.resident),
         ),
         Err(why) => println!("{:<30} FAILED: {why:#}", contender.name),
     }
 }
 
-fn print_json(contender: &Contender, idle: usize, held: &anyhow::Result<Held>) {
-    let line = match held {
+fn object(contender: &Contender, idle: usize, active: usize, held: &anyhow::Result<Held>) -> Value {
+    match held {
         Ok(held) => json!({
-            "schema": 1, "kind": "memory", "name": contender.name, "idle": idle,
-            "bytes_per_connection": per_connection(held, idle),
-            "anonymous_bytes": {"before": held.before.anonymous, "after": held.after.anonymous},
-            "resident_bytes": {"before": held.before.resident, "after": held.after.resident},
+            "schema": 2, "kind": "memory", "name": contender.name, "idle": idle, "active": active,
+            "bytes_per_idle_connection": held.per_idle(idle),
+            "bytes_per_active_connection": held.per_active(active),
+            "anonymous_bytes": {
+                "before": held.before.anonymous, "idle": held.idle.anonymous,
+                "active": held.active.map(|active| active.anonymous),
+            },
+            "resident_bytes": {"before": held.before.resident, "idle": held.idle.resident},
         }),
         Err(why) => json!({
-            "schema": 1, "kind": "memory", "name": contender.name, "idle": idle,
+            "schema": 2, "kind": "memory", "name": contender.name, "idle": idle, "active": active,
             "failure": format!("{why:#}"),
         }),
-    };
-    println!("{line}");
+    }
 }

@@ -4,11 +4,11 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     mem,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -27,6 +27,9 @@ pub(crate) const LOAD_CORE: usize = 1;
 /// How long a server may take to say where it listens.
 const START_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
+/// Between two attempts to connect to one that says so before it listens.
+const ATTEMPT: Duration = Duration::from_millis(2);
+
 /// The longest line in which it does.
 const MAX_ANNOUNCEMENT: u64 = 256;
 
@@ -38,24 +41,38 @@ const MAX_LAST_WORDS: u64 = 4096;
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
+    /// Its work is done in children.
+    forks: bool,
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
     /// Starts a contender and waits until it listens.
     pub(crate) fn start(contender: &Contender) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["pinned", "--core", &SERVER_CORE.to_string(), "--"]);
-        command.args(&contender.command);
+        let mut command = pinned(SERVER_CORE, &contender.command)?;
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         // Until it listens, no address is right.
-        let mut server = Self { child, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut server = Self { child, forks: contender.forks, address: nowhere };
         match announced(&mut server.child) {
             Ok(address) => server.address = address,
             Err(error) => return Err(server.end(error)),
         }
+        if server.forks {
+            server.until_it_listens()?;
+        }
         Ok(server)
+    }
+
+    /// One that becomes another program could only say where that is going to listen.
+    fn until_it_listens(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(START_PATIENCE.tv_sec as u64);
+        while let Err(error) = TcpStream::connect(self.address) {
+            ensure!(Instant::now() < deadline, "it does not listen: {error}");
+            thread::sleep(ATTEMPT);
+        }
+        Ok(())
     }
 
     /// Ends it after an error: when it had ended by itself, what it said about that is the error.
@@ -70,18 +87,13 @@ impl Server {
         error.context(format!("{status}: {}", line.unwrap_or("it said nothing")))
     }
 
-    /// The time that all its threads, also those that have ended, were on a core.
+    /// The time that all its threads and children, also threads that have ended, were on a core.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let mut clock = 0;
-        // SAFETY: `clock` is a valid place for the answer, and the call keeps no pointer to it.
-        let error = unsafe { libc::clock_getcpuclockid(self.pid(), &raw mut clock) };
-        ensure!(error == 0, "the server has ended");
-        // SAFETY: a timespec is integers, for which all zeros is a value.
-        let mut time: libc::timespec = unsafe { mem::zeroed() };
-        // SAFETY: `time` is a valid place for the answer, and the call keeps no pointer to it.
-        let error = unsafe { libc::clock_gettime(clock, &raw mut time) };
-        ensure!(error == 0, "the server has ended");
-        Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+        let mut cpu = cpu_of(self.pid()).context("the server has ended")?;
+        if self.forks {
+            cpu += children_of(self.pid()).filter_map(cpu_of).sum::<Duration>();
+        }
+        Ok(cpu)
     }
 
     /// Its memory, as the kernel counts it page by page.
@@ -127,6 +139,44 @@ fn announced(child: &mut Child) -> anyhow::Result<SocketAddr> {
     Ok(address.parse()?)
 }
 
+/// The time that a process was on a core; none when it has ended.
+fn cpu_of(pid: libc::pid_t) -> Option<Duration> {
+    let mut clock = 0;
+    // SAFETY: `clock` is a valid place for the answer, and the call keeps no pointer to it.
+    let error = unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) };
+    if error != 0 {
+        return None;
+    }
+    // SAFETY: a timespec is integers, for which all zeros is a value.
+    let mut time: libc::timespec = unsafe { mem::zeroed() };
+    // SAFETY: `time` is a valid place for the answer, and the call keeps no pointer to it.
+    let error = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    (error == 0).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
+
+fn children_of(pid: libc::pid_t) -> impl Iterator<Item = libc::pid_t> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(move |process| {
+        let child = process.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(process.path().join("stat")).ok()?;
+        // "child (any name) state parent ..."
+        let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse();
+        (parent == Ok(pid)).then_some(child)
+    })
+}
+
+/// This program, to be started once more.
+pub(crate) fn this_program() -> anyhow::Result<String> {
+    Ok(std::env::current_exe()?.to_string_lossy().into_owned())
+}
+
+/// A command that is to run on one core, with all the descriptors there may be.
+pub(crate) fn pinned(core: usize, words: &[String]) -> anyhow::Result<Command> {
+    let mut command = Command::new(this_program()?);
+    command.args(["pinned", "--core", &core.to_string(), "--"]).args(words);
+    Ok(command)
+}
+
 /// Becomes a command: on one core, with all the descriptors there may be, ending when we end.
 pub(crate) fn exec_pinned(core: usize, command: &[String]) -> anyhow::Error {
     let prepare = || -> anyhow::Result<Command> {
@@ -147,8 +197,17 @@ pub(crate) fn exec_pinned(core: usize, command: &[String]) -> anyhow::Error {
     }
 }
 
+/// Makes the rig itself run on the load's core, with all the descriptors there may be, until nobody
+/// reads what it prints.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    // SAFETY: no thread runs yet, and the default action is no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    raise_descriptors()?;
+    pin(LOAD_CORE)
+}
+
 /// Keeps this thread, and those it starts from now on, on one core.
-pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
+fn pin(core: usize) -> anyhow::Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core);
     sched_setaffinity(None, &cores)
@@ -156,7 +215,7 @@ pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
 }
 
 /// Lets this process have as many descriptors as the system allows.
-pub(crate) fn raise_descriptors() -> anyhow::Result<()> {
+fn raise_descriptors() -> anyhow::Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }

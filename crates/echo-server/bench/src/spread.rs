@@ -9,9 +9,9 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// None of no values.
+    /// None of no values; what is not a number is none.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut sorted: Vec<f64> = values.into_iter().collect();
+        let mut sorted: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
         // Of an even number the mean of the two in the middle.

@@ -2,13 +2,12 @@
 
 use std::io;
 
-use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use glommio::{
     LocalExecutor,
     net::{TcpListener, TcpStream},
 };
 
-use super::READ_SIZE;
+use super::futures_io;
 
 pub(crate) fn serve() -> io::Result<()> {
     LocalExecutor::default().run(async {
@@ -21,14 +20,7 @@ pub(crate) fn serve() -> io::Result<()> {
     })
 }
 
-async fn echo(mut stream: TcpStream) -> io::Result<()> {
+async fn echo(stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut buffer = vec![0; READ_SIZE];
-    loop {
-        let n = stream.read(&mut buffer).await?;
-        if n == 0 {
-            return Ok(());
-        }
-        stream.write_all(&buffer[..n]).await?;
-    }
+    futures_io::echo(stream).await
 }

@@ -2,6 +2,7 @@
 //! that is not how it is used, with TCP_NODELAY and reads of 16 KiB.
 
 pub(crate) mod compio;
+mod futures_io;
 pub(crate) mod glommio;
 pub(crate) mod monoio;
 pub(crate) mod smol;

@@ -4,11 +4,10 @@ use std::io;
 
 use smol::{
     LocalExecutor,
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
-use super::READ_SIZE;
+use super::futures_io;
 
 pub(crate) fn serve() -> io::Result<()> {
     let executor = LocalExecutor::new();
@@ -22,14 +21,7 @@ pub(crate) fn serve() -> io::Result<()> {
     }))
 }
 
-async fn echo(mut stream: TcpStream) -> io::Result<()> {
+async fn echo(stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut buffer = vec![0; READ_SIZE];
-    loop {
-        let n = stream.read(&mut buffer).await?;
-        if n == 0 {
-            return Ok(());
-        }
-        stream.write_all(&buffer[..n]).await?;
-    }
+    futures_io::echo(stream).await
 }

@@ -13,13 +13,16 @@ pub(crate) fn serve() -> io::Result<()> {
     crate::announce(listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept()?;
-        thread::spawn(|| echo(stream));
+        thread::spawn(move || {
+            stream.set_nodelay(true)?;
+            echo(stream, READ_SIZE)
+        });
     }
 }
 
-fn echo(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut buffer = vec![0; READ_SIZE];
+/// The blocking loop, of a peer and of a bare loop.
+pub(crate) fn echo(mut stream: TcpStream, read_size: usize) -> io::Result<()> {
+    let mut buffer = vec![0; read_size];
     loop {
         let n = stream.read(&mut buffer)?;
         if n == 0 {

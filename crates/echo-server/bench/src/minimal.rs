@@ -1,19 +1,17 @@
-//! The load: a closed loop over many connections on one thread, every byte of it verified.
+//! The minimal load: what a person writes in an afternoon in C, and what `echo-client bench` is held
+//! against. One thread, edge-triggered epoll, a closed loop, every byte verified; no latencies, no
+//! judgement, no settings.
 //!
-//! Each connection keeps `depth` messages in flight. When the last byte of a message is back, its
-//! time is taken and the next message is sent. A message counts when all of it is back, never for
+//! Each connection keeps `depth` messages in flight. A message counts when all of it is back, never for
 //! a read. Before the warm-up every connection has echoed once, so all of them are accepted.
 
 use std::{
-    collections::VecDeque,
-    fs,
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, bail, ensure};
-use hdrhistogram::Histogram;
 use rustix::{
     event::{
         Timespec,
@@ -25,6 +23,7 @@ use rustix::{
 
 use crate::{
     cell::Cell,
+    loader::Times,
     pattern::{MAX_PIECE, Pattern, Place},
 };
 
@@ -37,65 +36,45 @@ const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Events taken from the kernel at once.
 const EVENTS: usize = 512;
 
-/// How long the load runs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
-    pub(crate) warm_up: Duration,
-    pub(crate) measure: Duration,
-}
+/// The longest wait for one of them, after which the time is looked at.
+const LOOK_UP: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// What was measured between the end of the warm-up and the end.
 #[derive(Debug)]
-pub(crate) struct Measured<T> {
+pub(crate) struct Measured {
+    pub(crate) started: SystemTime,
+    pub(crate) elapsed: Duration,
     pub(crate) messages: u64,
-    pub(crate) took: Duration,
-    /// From sending a message's first byte to having its last one back, in ns.
-    pub(crate) service_ns: Histogram<u32>,
-    /// The share of the time that the load's own thread was on its core.
-    pub(crate) load_cpu: f64,
-    /// The share of the time that it would have been, and somebody else was.
-    pub(crate) load_waited: f64,
-    /// What the caller has looked at when the clock started, and when it stopped.
-    pub(crate) before: T,
-    pub(crate) after: T,
+    pub(crate) bytes: u64,
+    /// The share of the time that the thread was on its core.
+    pub(crate) cpu: f64,
 }
 
-/// Loads a server; `look` is called when the clock starts and when it stops.
-pub(crate) fn run<T>(
-    target: SocketAddr,
-    cell: Cell,
-    times: Times,
-    mut look: impl FnMut() -> anyhow::Result<T>,
-) -> anyhow::Result<Measured<T>> {
+/// Loads a server.
+pub(crate) fn run(target: SocketAddr, cell: Cell, times: Times) -> anyhow::Result<Measured> {
     let pattern = Pattern::new();
     let mut load = Load {
         connections: connect(target, cell.connections, &pattern)?,
         cell,
         pattern: &pattern,
         buffer: vec![0; MAX_PIECE],
-        service_ns: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
         messages: 0,
+        bytes: 0,
         stopping: false,
     };
     let poll = Poll::new(&load.connections)?;
-    let start = Instant::now();
-    load.start(start)?;
-    load.until(&poll, start + times.warm_up)?;
+    load.start()?;
+    load.until(&poll, Instant::now() + times.warm_up)?;
 
-    load.messages = 0;
-    load.service_ns.reset();
-    let before = look()?;
-    let (begin, cpu, waited) = (Instant::now(), own_cpu(), own_wait());
+    (load.messages, load.bytes) = (0, 0);
+    let (started, begin, cpu) = (SystemTime::now(), Instant::now(), own_cpu());
     load.until(&poll, begin + times.measure)?;
-    let (took, cpu, waited) = (begin.elapsed(), own_cpu() - cpu, own_wait() - waited);
-    let after = look()?;
-    let messages = load.messages;
-    let service_ns = load.service_ns.clone();
+    let (elapsed, cpu) = (begin.elapsed(), own_cpu() - cpu);
+    let (messages, bytes) = (load.messages, load.bytes);
 
     load.finish(&poll)?;
-    let share = |time: Duration| time.as_secs_f64() / took.as_secs_f64();
-    let (load_cpu, load_waited) = (share(cpu), share(waited));
-    Ok(Measured { messages, took, service_ns, load_cpu, load_waited, before, after })
+    let cpu = cpu.as_secs_f64() / elapsed.as_secs_f64();
+    Ok(Measured { started, elapsed, messages, bytes, cpu })
 }
 
 /// Opens connections on each of which something was echoed.
@@ -130,16 +109,15 @@ pub(crate) struct Connection {
     expects: Place,
     /// Bytes that shall be sent and are not yet.
     unsent: usize,
-    /// Bytes that are back of the message at the front of `sent_at`.
+    /// Bytes that are back of the oldest message in flight.
     partial: usize,
-    /// When each message in flight was sent; at most `depth` of them.
-    sent_at: VecDeque<Instant>,
+    /// Messages in flight; at most `depth`.
+    flying: usize,
 }
 
 impl Connection {
     fn new(stream: TcpStream, place: Place) -> Self {
-        let sent_at = VecDeque::new();
-        Self { stream, sends: place, expects: place, unsent: 0, partial: 0, sent_at }
+        Self { stream, sends: place, expects: place, unsent: 0, partial: 0, flying: 0 }
     }
 
     /// Has a few bytes echoed while the socket still blocks.
@@ -185,12 +163,9 @@ impl Poll {
         Ok(Self(poll))
     }
 
-    fn wait(&self, events: &mut Vec<Event>, until: Instant) -> io::Result<()> {
+    fn wait(&self, events: &mut Vec<Event>) -> io::Result<()> {
         events.clear();
-        let left = until.saturating_duration_since(Instant::now());
-        let timeout =
-            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        match epoll::wait(&self.0, rustix::buffer::spare_capacity(events), Some(&timeout)) {
+        match epoll::wait(&self.0, rustix::buffer::spare_capacity(events), Some(&LOOK_UP)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(e) => Err(e.into()),
         }
@@ -202,16 +177,16 @@ struct Load<'p> {
     cell: Cell,
     pattern: &'p Pattern,
     buffer: Vec<u8>,
-    service_ns: Histogram<u32>,
     messages: u64,
+    bytes: u64,
     /// No more is sent; what is in flight is awaited.
     stopping: bool,
 }
 
 impl Load<'_> {
-    fn start(&mut self, now: Instant) -> io::Result<()> {
+    fn start(&mut self) -> io::Result<()> {
         for connection in &mut self.connections {
-            connection.sent_at.extend(std::iter::repeat_n(now, self.cell.depth));
+            connection.flying = self.cell.depth;
             connection.unsent = self.cell.bytes * self.cell.depth;
             connection.flush(self.pattern)?;
         }
@@ -220,13 +195,11 @@ impl Load<'_> {
 
     fn until(&mut self, poll: &Poll, end: Instant) -> anyhow::Result<()> {
         let mut events = Vec::with_capacity(EVENTS);
-        let mut now = Instant::now();
-        while now < end {
-            poll.wait(&mut events, end)?;
-            now = Instant::now();
+        while Instant::now() < end {
+            poll.wait(&mut events)?;
             for event in &events {
                 let i = event.data.u64() as usize;
-                now = self.serve(i).with_context(|| format!("connection {i}"))?;
+                self.serve(i).with_context(|| format!("connection {i}"))?;
             }
         }
         Ok(())
@@ -237,7 +210,7 @@ impl Load<'_> {
         self.stopping = true;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let flying: usize = self.connections.iter().map(|c| c.sent_at.len()).sum();
+            let flying: usize = self.connections.iter().map(|c| c.flying).sum();
             if flying == 0 {
                 return Ok(());
             }
@@ -247,15 +220,13 @@ impl Load<'_> {
     }
 
     /// Takes what has come back on a connection, and sends the next messages for those complete.
-    fn serve(&mut self, i: usize) -> anyhow::Result<Instant> {
+    fn serve(&mut self, i: usize) -> anyhow::Result<()> {
         let connection = &mut self.connections[i];
-        let mut now;
         loop {
-            let read = (&connection.stream).read(&mut self.buffer);
-            now = Instant::now();
-            let n = match read {
+            let n = match (&connection.stream).read(&mut self.buffer) {
                 Ok(0) => bail!("closed by the server"),
                 Ok(n) => n,
+                // Something may be left to send all the same.
                 Err(e) if e.kind() == ErrorKind::WouldBlock => 0,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) => return Err(e.into()),
@@ -266,18 +237,17 @@ impl Load<'_> {
             connection.partial += n;
             let complete = connection.partial / self.cell.bytes;
             connection.partial %= self.cell.bytes;
-            ensure!(complete <= connection.sent_at.len(), "more came back than was sent");
-            for sent_at in connection.sent_at.drain(..complete) {
-                self.service_ns.saturating_record((now - sent_at).as_nanos() as u64);
-            }
+            ensure!(complete <= connection.flying, "more came back than was sent");
             self.messages += complete as u64;
-            if !self.stopping {
-                connection.sent_at.extend(std::iter::repeat_n(now, complete));
+            self.bytes += n as u64;
+            if self.stopping {
+                connection.flying -= complete;
+            } else {
                 connection.unsent += complete * self.cell.bytes;
             }
             connection.flush(self.pattern)?;
             if n < self.buffer.len() {
-                return Ok(now);
+                return Ok(());
             }
         }
     }
@@ -286,14 +256,6 @@ impl Load<'_> {
 fn own_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// How long this thread was ready to run and its core was taken; nothing where the kernel does not
-/// tell.
-fn own_wait() -> Duration {
-    let schedstat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let waited = schedstat.split_whitespace().nth(1).and_then(|ns| ns.parse().ok());
-    Duration::from_nanos(waited.unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -319,7 +281,7 @@ mod tests {
     fn load(
         piece: usize,
         bend: impl Fn(u64, &mut Vec<u8>) + Copy + Send + 'static,
-    ) -> anyhow::Result<(Measured<()>, u64)> {
+    ) -> anyhow::Result<(Measured, u64)> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let sent = Arc::new(AtomicU64::new(0));
@@ -347,7 +309,7 @@ mod tests {
             }
             io::Result::Ok(())
         });
-        let measured = run(address, CELL, TIMES, || Ok(()))?;
+        let measured = run(address, CELL, TIMES)?;
         Ok((measured, sent.load(Ordering::Relaxed)))
     }
 
@@ -366,7 +328,6 @@ mod tests {
             let (measured, sent) = load(piece, |_, _| {}).expect("an honest server");
             assert!(measured.messages > 0, "pieces of {piece}");
             assert!(measured.messages * 64 <= sent, "pieces of {piece}: {measured:?} of {sent}");
-            assert_eq!(measured.service_ns.len(), measured.messages);
         }
     }
 

@@ -1,0 +1,53 @@
+//! Where and when it was measured: without that, a figure is a rumour.
+
+use std::{env, fs, time::SystemTime};
+
+use serde_json::{Value, json};
+
+/// As one line for people, and as an object.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    processor: String,
+    cores: usize,
+    kernel: String,
+    date: String,
+    command: String,
+}
+
+impl Machine {
+    pub(crate) fn here() -> Self {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
+        let model = model.and_then(|line| line.split_once(": ")).map_or("", |(_, name)| name);
+        let is_virtual = cpuinfo.split_whitespace().any(|flag| flag == "hypervisor");
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        // Where programs are is of no use elsewhere.
+        let name = |arg: String| arg.rsplit('/').next().map(str::to_owned).unwrap_or(arg);
+        let args: Vec<String> = env::args().skip(1).map(name).collect();
+        Self {
+            processor: if is_virtual { format!("{model} (virtual)") } else { model.to_owned() },
+            // Not those that this thread may use: it may be pinned.
+            cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
+            kernel: format!("Linux {}", kernel.trim()),
+            date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            command: format!("echo-server-bench {}", args.join(" ")),
+        }
+    }
+
+    pub(crate) fn told(&self) -> String {
+        let Self { processor, cores, kernel, date, .. } = self;
+        format!("{processor}, {cores} cores; {kernel}; {date}")
+    }
+
+    pub(crate) fn command(&self) -> &str {
+        &self.command
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let Self { processor, cores, kernel, date, command } = self;
+        json!({
+            "processor": processor, "cores": cores, "kernel": kernel, "date": date,
+            "command": command,
+        })
+    }
+}
