@@ -89,7 +89,8 @@ pub fn gaps(command: &Command, folder: &Path) -> io::Result<Vec<String>> {
     let subcommands = command.get_subcommands().map(|it| (format!("{name}-{}", it.get_name()), it));
     for (page, command) in subcommands.chain([(name.to_owned(), command)]) {
         let text = std::fs::read_to_string(folder.join("man").join(format!("{page}.1")))?;
-        for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+        let told = command.get_arguments().filter(|flag| !flag.is_hide_set());
+        for flag in told.filter_map(clap::Arg::get_long) {
             // A hyphen that is to be copied is escaped.
             if !text.contains(&format!("--{flag}").replace('-', "\\-")) {
                 gaps.push(format!("{page}.1: --{flag}"));

@@ -10,7 +10,8 @@ use echo_cli::Endpoint;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CheckArgs {
     /// Where the echo service is: HOST:PORT, udp://HOST:PORT or unix:/PATH; and which checks to run:
-    /// a family, as close, or one check, as conn.burst [default: all of them, on 127.0.0.1:65432]
+    /// a family, as close, or one check, as conn.burst [env: ECHO_TARGET for
+    /// the target] [default: all of them, on 127.0.0.1:65432]
     #[arg(value_name = "TARGET|ID")]
     pub(super) words: Vec<String>,
 

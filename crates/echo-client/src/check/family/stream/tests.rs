@@ -42,7 +42,7 @@ fn answers_that_are_late_or_come_in_drops_are_seen() {
             "stream.pace",
             Peer::each(|_, stream| drip(stream)),
             Warn,
-            "of 4,096 bytes came back in 1",
+            "of 4,096 bytes came back in ",
         ),
         ("stream.two-write", late(move |_| ms(60)), Warn, "two small writes take"),
     ]);
