@@ -103,6 +103,9 @@ const ACCEPT_TRIPS: u32 = 5;
 /// The best of so many tells what the service does: a loaded machine is not late each time.
 const ACCEPT_TRIES: usize = 5;
 
+/// Connecting a burst may take so many times the patience; the rest of the time is for what they say.
+const BURST_LIMIT: u32 = 2;
+
 /// Connections one after the other, as far as our patience goes.
 const SERIAL: u32 = 100;
 
@@ -188,6 +191,11 @@ fn burst(trial: &Trial<'_>) -> Result<Seen, Broken> {
             Ok(conn) => conns.push(conn),
             Err(Broken::Promise(words)) => why = Some(words),
             Err(broken) => return Err(broken),
+        }
+        // A short backlog makes each wait for a repeated SYN, one second and more.
+        if before.elapsed() > trial.patience() * BURST_LIMIT {
+            let (count, took) = (conns.len(), time(before.elapsed()));
+            why = Some(format!("connecting took {took} for {count} of them"));
         }
     }
     let mut served = 0;
