@@ -37,11 +37,9 @@ pub(super) fn read() -> anyhow::Result<BTreeMap<String, Expected>> {
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [name, fails, ..] = cells[..] else { bail!("not a row: {row}") };
-        let (fails, dead_after) = match fails.split_once(DEAD_AFTER) {
-            Some((fails, id)) => (fails, ids(id).pop()),
-            None => (fails, None),
-        };
-        Ok((name.to_owned(), Expected { fails: ids(fails), dead_after }))
+        let (always, more) = fails.split_once(';').unwrap_or((fails, ""));
+        let dead_after = more.split_once(DEAD_AFTER).and_then(|(_, id)| ids(id).pop());
+        Ok((name.to_owned(), Expected { fails: ids(always), dead_after }))
     })
     .collect()
 }
@@ -54,18 +52,23 @@ pub(super) fn write(seen: &[(&Peer, Run)]) -> anyhow::Result<()> {
     let mut table = format!("Written with {}.\n\n", versions());
     table += "| peer | fails | warns | why |\n|---|---|---|---|\n";
     for (peer, run) in seen {
-        let mut fails = list(run.failed.keys().filter(|id| !peer.varies.contains(&&***id)));
-        if let Some(id) = &run.dead_after {
-            fails += &format!("{DEAD_AFTER}`{id}`");
+        let failed = run.failed.keys().map(String::as_str);
+        let mut fails = list(failed.filter(|id| !peer.varies.contains(id)));
+        if !peer.varies.is_empty() {
+            let may_fail = list(peer.varies.iter().copied());
+            fails += &format!("; may fail: {may_fail}");
         }
-        let warns = list(run.warned.keys());
+        if let Some(id) = &run.dead_after {
+            fails += &format!("; {DEAD_AFTER}`{id}`");
+        }
+        let warns = list(run.warned.keys().map(String::as_str));
         table += &format!("| {} | {fails} | {warns} | {} |\n", peer.name, peer.why);
     }
     fs::write(path(), format!("{before}{BEGIN}{table}{END}{after}")).context("cannot write it")
 }
 
 /// Follows the failed checks of a service that is dead after one of them.
-const DEAD_AFTER: &str = "; dead after ";
+const DEAD_AFTER: &str = "dead after ";
 
 /// What is before, between and after the marks.
 fn split(page: &str) -> anyhow::Result<(&str, &str, &str)> {
@@ -74,7 +77,7 @@ fn split(page: &str) -> anyhow::Result<(&str, &str, &str)> {
     Ok((before, table, after))
 }
 
-fn list<'a>(ids: impl Iterator<Item = &'a String>) -> String {
+fn list<'a>(ids: impl Iterator<Item = &'a str>) -> String {
     let list: Vec<String> = ids.map(|id| format!("`{id}`")).collect();
     if list.is_empty() { NOTHING.to_owned() } else { list.join(", ") }
 }

@@ -77,24 +77,27 @@ const RUN_XINETD: &[&str] =
 const RUN_HAPROXY: &[&str] = &["haproxy", "-q", "-db", "-f", "@CONFIG@"];
 const RUN_NGINX: &[&str] = &["nginx", "-e", "stderr", "-c", "@CONFIG@"];
 
-const XINETD_TCP: &[(&str, &str)] =
-    &[("@PROTOCOL@", "tcp"), ("@KIND@", "stream"), ("@WAIT@", "no"), ("@LIMITS@", "")];
+const XINETD_TCP: &[(&str, &str)] = &[
+    ("@PROTOCOL@", "tcp"),
+    ("@KIND@", "stream"),
+    ("@WAIT@", "no"),
+    ("@LIMITS@", "cps = 100000 1"),
+];
 
-/// In the order of the table.
+const XINETD_UDP: &[(&str, &str)] = &[
+    ("@PROTOCOL@", "udp"),
+    ("@KIND@", "dgram"),
+    ("@WAIT@", "yes"),
+    ("@LIMITS@", "cps = 100000 1"),
+];
+
+/// In the order of the table; those that take longest begin.
 pub(super) const PEERS: &[Peer] = &[
     Peer {
         name: "echo-server",
         needs: None,
         protocol: Protocol::Tcp,
         start: Start::Ours,
-        varies: &[],
-        why: "",
-    },
-    Peer {
-        name: "xinetd's echo, TCP",
-        needs: Some(&XINETD),
-        protocol: Protocol::Tcp,
-        start: Start::Command(RUN_XINETD, Some(Config { file: "xinetd.conf", values: XINETD_TCP })),
         varies: &[],
         why: "",
     },
@@ -106,24 +109,62 @@ pub(super) const PEERS: &[Peer] = &[
             &["socat", "TCP-LISTEN:@PORT@,bind=127.0.0.1,fork", "EXEC:cat"],
             None,
         ),
-        varies: &[],
-        why: "",
+        varies: &["conn.burst"],
+        why: "a backlog of 5 and a process per connection; after a FIN it waits 0.5 s for what is still to come (`-t`), which is enough here; no `nodelay`",
     },
     Peer {
         name: "socat PIPE",
         needs: Some(&SOCAT),
         protocol: Protocol::Tcp,
         start: Start::Command(&["socat", "TCP-LISTEN:@PORT@,bind=127.0.0.1,fork", "PIPE"], None),
-        varies: &[],
-        why: "",
+        varies: &[
+            "big.both-ways",
+            "big.one-mib",
+            "big.write-first",
+            "close.half-drain",
+            "close.no-rst",
+            "close.reset-isolated",
+            "conn.burst",
+            "conn.crosstalk",
+            "flow.slow-reader",
+            "stream.fragments",
+            "stream.pipeline",
+        ],
+        why: "as above; and it waits for ever to write into its own pipe once that is full",
     },
     Peer {
         name: "ncat -e /bin/cat",
         needs: Some(&NCAT),
         protocol: Protocol::Tcp,
         start: Start::Command(&["ncat", "-k", "-e", "/bin/cat", "-l", "127.0.0.1", "@PORT@"], None),
+        varies: &[
+            "big.both-ways",
+            "big.one-mib",
+            "big.write-first",
+            "close.eof-delay",
+            "close.reset-isolated",
+            "conn.crosstalk",
+            "flow.slow-reader",
+            "stream.fragments",
+            "stream.pipeline",
+        ],
+        why: "at a FIN it ends the program and drops its answer; it writes to the program while that waits to be read, so both wait for ever once the pipes are full; at most 100 connections (`-m`)",
+    },
+    Peer {
+        name: "xinetd's echo, TCP",
+        needs: Some(&XINETD),
+        protocol: Protocol::Tcp,
+        start: Start::Command(RUN_XINETD, Some(Config { file: "xinetd.conf", values: XINETD_TCP })),
         varies: &[],
-        why: "",
+        why: "no TCP_NODELAY; run with `cps` lifted: by default more than 50 connections a second close its port for 10 s",
+    },
+    Peer {
+        name: "xinetd's echo, UDP",
+        needs: Some(&XINETD),
+        protocol: Protocol::Udp,
+        start: Start::Command(RUN_XINETD, Some(Config { file: "xinetd.conf", values: XINETD_UDP })),
+        varies: &[],
+        why: "it receives 2,048 bytes of a datagram at most; what comes while it answers another is lost; `cps` lifted as well",
     },
     Peer {
         name: "the guide's server",
@@ -131,7 +172,7 @@ pub(super) const PEERS: &[Peer] = &[
         protocol: Protocol::Tcp,
         start: Start::Script("xtask/src/interop/peers/guide.py"),
         varies: &[],
-        why: "",
+        why: "it decodes what it receives as UTF-8, each piece by itself, and an octet that is none ends the connection; one connection at a time",
     },
     Peer {
         name: "the guide's loop",
@@ -139,7 +180,7 @@ pub(super) const PEERS: &[Peer] = &[
         protocol: Protocol::Tcp,
         start: Start::Script("xtask/src/interop/peers/guide_loop.py"),
         varies: &[],
-        why: "",
+        why: "one connection at a time: whoever stays blocks all others; no TCP_NODELAY",
     },
     Peer {
         name: "Python asyncio, protocol",
@@ -147,7 +188,7 @@ pub(super) const PEERS: &[Peer] = &[
         protocol: Protocol::Tcp,
         start: Start::Script("crates/echo-server/bench/foreign/asyncio_echo.py"),
         varies: &[],
-        why: "",
+        why: "`transport.write` never says that it is enough: what a writer sends that does not read is kept, without a limit",
     },
     Peer {
         name: "Python asyncio, streams",
@@ -155,7 +196,7 @@ pub(super) const PEERS: &[Peer] = &[
         protocol: Protocol::Tcp,
         start: Start::Script("xtask/src/interop/peers/asyncio_streams.py"),
         varies: &[],
-        why: "",
+        why: "`drain` waits",
     },
     Peer {
         name: "haproxy",
@@ -177,7 +218,7 @@ pub(super) const PEERS: &[Peer] = &[
             Some(Config { file: "haproxy.cfg", values: &[("@IDLE@", "1s")] }),
         ),
         varies: &[],
-        why: "",
+        why: "`timeout client` and `timeout server` end an idle connection",
     },
     Peer {
         name: "nginx stream",
@@ -187,8 +228,8 @@ pub(super) const PEERS: &[Peer] = &[
             RUN_NGINX,
             Some(Config { file: "nginx.conf", values: &[("@SETTINGS@", "")] }),
         ),
-        varies: &[],
-        why: "",
+        varies: &["close.eof-delay"],
+        why: "`proxy_half_close` is off by default: a FIN ends both directions, and the answer on its way is lost; 512 `worker_connections` are 255 clients",
     },
     Peer {
         name: "nginx stream, `proxy_half_close on`",
@@ -199,10 +240,10 @@ pub(super) const PEERS: &[Peer] = &[
             Some(Config { file: "nginx.conf", values: &[("@SETTINGS@", "proxy_half_close on;")] }),
         ),
         varies: &[],
-        why: "",
+        why: "512 `worker_connections` are 255 clients",
     },
     Peer {
-        name: "nginx stream, half-close on, `proxy_timeout 1s`",
+        name: "nginx stream, `proxy_half_close on`, `proxy_timeout 1s`",
         needs: Some(&NGINX),
         protocol: Protocol::Tcp,
         start: Start::Command(
@@ -213,7 +254,7 @@ pub(super) const PEERS: &[Peer] = &[
             }),
         ),
         varies: &[],
-        why: "",
+        why: "`proxy_timeout` ends an idle connection",
     },
 ];
 
