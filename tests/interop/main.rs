@@ -1,5 +1,7 @@
-//! The pair against programs that everybody has: netcat (OpenBSD's and Nmap's) and socat; and the
-//! logs of `bench --hlog` against another implementation of HdrHistogram, that of Python.
+//! The pair against programs that everybody has: netcat (OpenBSD's and Nmap's), socat, Python and
+//! curl; and the logs of `bench --hlog` against another implementation of HdrHistogram, that of Python.
+//!
+//! How other servers, and proxies, fare with `check`: `cargo xtask interop`.
 //!
 //! A program that is not installed shows as `ignored`, with its name. With `ECHO_REQUIRE_INTEROP`
 //! set, as in CI, it is a failure instead.
@@ -21,12 +23,44 @@ use libtest_mimic::{Arguments, Failed, Trial};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Their clients, which have to wait for the answer after they have sent everything.
-const CLIENTS: [(&str, &str, &[&str]); 3] = [
+const CLIENTS: [(&str, &str, &[&str]); 4] = [
     ("nc", "OpenBSD netcat", &["nc", "-N", "HOST", "PORT"]),
     // Ncat goes on reading after its input has ended, for so long without a byte.
     ("ncat", "Ncat", &["ncat", "-i", "5s", "HOST", "PORT"]),
     ("socat", "socat", &["socat", "-t", "5", "-", "TCP:HOST:PORT"]),
+    ("python3", "Python", &["python3", "-c", PYTHON, "HOST", "PORT"]),
 ];
+
+/// Sends and receives at once, as who wants more back than fits on the way has to.
+const PYTHON: &str = r#"
+import shutil, socket, sys, threading
+
+with socket.create_connection(sys.argv[1:]) as s:
+    def send():
+        with s.makefile("wb") as output:
+            shutil.copyfileobj(sys.stdin.buffer, output)
+        s.shutdown(socket.SHUT_WR)
+    threading.Thread(target=send).start()
+    while data := s.recv(65536):
+        sys.stdout.buffer.write(data)
+"#;
+
+/// The guide's client, but for where its server is.
+const GUIDE: &str = r#"
+import socket, sys
+
+with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+    s.connect((sys.argv[1], int(sys.argv[2])))
+    message_to_send = b"Hello, server! This is a test."
+    s.sendall(message_to_send)
+    print(f"Sent to server: {message_to_send.decode('utf-8')}")
+    data = s.recv(1024)
+    print(f"Received from server: {data.decode('utf-8')}")
+"#;
+
+/// A client that stays when its input has ended, and never half-closes: it is ended. Telnet takes the
+/// NUL after a CR for its own (RFC 854), so it gets text.
+const TELNET: [&str; 4] = ["curl", "--silent", "--no-buffer", "telnet://HOST:PORT"];
 
 /// Their servers, each for one connection. The port is one that was free a moment ago.
 ///
@@ -52,8 +86,12 @@ fn main() {
     let servers = SERVERS.into_iter().map(|(program, title, command)| {
         trial(program, format!("echo-client finds {title} identical"), theirs, command)
     });
-    let logs = [histogram::trial(required)];
-    libtest_mimic::run(&Arguments::from_args(), clients.chain(servers).chain(logs).collect())
+    let others = [
+        trial("curl", "curl telnet:// gets 1 MB of text back".to_owned(), telnet, &TELNET),
+        trial("python3", "the guide's client gets its message back".to_owned(), guide, &[]),
+        histogram::trial(required),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), clients.chain(servers).chain(others).collect())
         .exit();
 }
 
@@ -88,6 +126,43 @@ fn exchange(command: &[&str], sent: &[u8]) -> Result<(), Failed> {
     server.wait()?;
     if returned != sent {
         return Err(format!("{} bytes sent, {} returned", sent.len(), returned.len()).into());
+    }
+    Ok(())
+}
+
+/// Types text into their client, which shows it as it comes back, and ends it then.
+fn telnet(command: &[&str]) -> Result<(), Failed> {
+    let sent: Vec<u8> = (0..100_000).flat_map(|i| format!("{i:08}\r\n").into_bytes()).collect();
+    let (mut server, port) = our_server()?;
+    let mut client = start(command, &port)?;
+    let (stdin, stdout) = (client.stdin.take(), client.stdout.take());
+    let (mut stdin, mut stdout) = (stdin.ok_or("piped")?, stdout.ok_or("piped")?);
+    let typed = sent.clone();
+    let typist = thread::spawn(move || stdin.write_all(&typed).map(|()| stdin));
+    let mut returned = vec![0; sent.len()];
+    let (done, result) = mpsc::channel();
+    thread::spawn(move || done.send(stdout.read_exact(&mut returned).map(|()| returned)));
+    let returned = result.recv_timeout(PATIENCE);
+    client.kill()?;
+    client.wait()?;
+    server.kill()?;
+    server.wait()?;
+    drop(typist);
+    if returned.map_err(|_| "not everything came back in time")?? != sent {
+        return Err("other bytes came back".into());
+    }
+    Ok(())
+}
+
+/// Runs the guide's client.
+fn guide(_: &[&str]) -> Result<(), Failed> {
+    let (mut server, port) = our_server()?;
+    let output = Command::new("python3").args(["-c", GUIDE, "127.0.0.1", &port]).output()?;
+    server.kill()?;
+    server.wait()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if said.lines().last() != Some("Received from server: Hello, server! This is a test.") {
+        return Err(format!("{said}{}", String::from_utf8_lossy(&output.stderr)).into());
     }
     Ok(())
 }

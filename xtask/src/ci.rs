@@ -43,6 +43,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         "test --workspace",
         &[("ECHO_REQUIRE_INTEROP", "1"), ("ECHO_REQUIRE_URING", "1")],
     )?;
+    cargo("interop", "xtask interop", &[("ECHO_REQUIRE_INTEROP", "1")])?;
     step("fuzz", fuzz)?;
     cargo("demo", "xtask demo", &[])?;
     println!("== ci is green after {:.0?}", start.elapsed());

@@ -1,5 +1,5 @@
-//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`, `sim`,
-//! `bench`, `dist`.
+//! What is done with the workspace as a whole: `cargo xtask demo`, `ci`, `tidy`, `fuzz`, `interop`,
+//! `sim`, `bench`, `dist`.
 
 mod bench_core;
 mod bench_rig;
@@ -7,6 +7,7 @@ mod ci;
 mod demo;
 mod dist;
 mod fuzz;
+mod interop;
 mod sim;
 mod tidy;
 mod workspace;
@@ -37,6 +38,8 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "60")]
         seconds: u64,
     },
+    /// The battery against xinetd, socat, ncat, Python, haproxy and nginx, compared with the table
+    Interop(interop::Args),
     /// The server's engines in virtual time, with everything going wrong, a seed at a time
     Sim(sim::Args),
     /// Build what is shipped into target/dist: both binaries, shell completions, man pages
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Dist => dist::run(),
         Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Interop(args) => interop::run(&args),
         Task::Sim(args) => sim::run(args),
         Task::Bench(Bench::Core { quick, json, only }) => bench_core::run(quick, json, only),
         Task::Bench(Bench::Server(rig)) => bench_rig::run("server", &rig.args),
