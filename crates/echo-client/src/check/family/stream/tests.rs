@@ -38,12 +38,7 @@ fn answers_that_are_late_or_come_in_drops_are_seen() {
     assert_judged([
         ("stream.prompt", late(move |_| ms(30)), Warn, "a message takes 3"),
         ("stream.steady", late(move |nth| ms(nth % 2 * 20)), Warn, "half of them over 2"),
-        (
-            "stream.pace",
-            Peer::each(|_, stream| drip(stream)),
-            Warn,
-            "of 4,096 bytes came back in ",
-        ),
+        ("stream.pace", Peer::each(|_, stream| drip(stream)), Warn, "of 4,096 bytes came back in "),
         ("stream.two-write", late(move |_| ms(60)), Warn, "two small writes take"),
     ]);
 }
