@@ -146,7 +146,7 @@ fn accept(trial: &Trial<'_>) -> Result<Seen, Broken> {
         let first = before.elapsed();
         let second = conn.exchange(ECHO)?;
         let late = first.saturating_sub(second);
-        if late <= ACCEPT_LIMIT + second * ACCEPT_TRIPS {
+        if late <= ACCEPT_LIMIT + trial.rtt() * ACCEPT_TRIPS {
             let [first, second] = [first, second].map(time);
             let words = format!("connected and echoed in {first}, the next in {second}");
             return Ok(Seen::Kept(words));

@@ -7,7 +7,7 @@ use crate::{
     args::{Args, Command},
     check::{
         case::Outcome::{Fail, Pass, Skip},
-        peer::{Peer, echo},
+        peer::{Peer, echo, echo_changed},
     },
 };
 
@@ -94,4 +94,18 @@ fn of_a_service_that_never_answered_no_check_is_to_blame() {
     let report = run(&deaf, "basic.connect basic.no-newline --timeout 300ms", Duration::ZERO);
     assert_eq!(outcomes(&report), [("basic.connect", Pass), ("basic.no-newline", Fail)]);
     assert!(report.deaths.is_empty());
+}
+
+#[test]
+fn a_service_that_is_fit_for_text_only_is_wrong_and_not_dead() {
+    // Only from the check's connection on: of who never answered, no check is to blame.
+    let fit_for_text = Peer::each(|number, mut stream| {
+        echo_changed(&mut stream, |bytes| {
+            bytes.retain(|byte| number < 3 || byte.is_ascii_graphic());
+            true
+        })
+    });
+    let report = run(&fit_for_text, "basic.octets", Duration::ZERO);
+    assert_eq!(outcomes(&report), [("basic.octets", Fail)]);
+    assert!(report.deaths.is_empty(), "{:?}", report.deaths);
 }
