@@ -109,3 +109,16 @@ fn a_service_that_is_fit_for_text_only_is_wrong_and_not_dead() {
     assert_eq!(outcomes(&report), [("basic.octets", Fail)]);
     assert!(report.deaths.is_empty(), "{:?}", report.deaths);
 }
+
+#[test]
+fn what_holds_back_the_end_of_a_message_is_no_part_of_the_round_trip() {
+    let held = Duration::from_millis(40);
+    let holds_ends_back = Peer::each(move |_, mut stream| {
+        echo_changed(&mut stream, |bytes| {
+            std::thread::sleep(if bytes.len() > 1 { held } else { Duration::ZERO });
+            true
+        })
+    });
+    let report = run(&holds_ends_back, "basic.connect", Duration::ZERO);
+    assert!(report.rtt < held, "{:?}", report.rtt);
+}
