@@ -1,42 +1,24 @@
-//! `check`: what it says of a healthy service and of broken ones, and how it says it.
+//! `check`: how it says what it has seen, and how its run goes. What it sees is the matrix's.
 
 use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     thread,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
-use crate::support::{Server, client_path, client_to_nowhere, output_of, place::Place};
-
-/// Engines that run everywhere, and the one that may not be there.
-const ENGINES: [&str; 3] = ["threads", "epoll", "auto"];
-
-fn check(args: &[&str]) -> Output {
-    client_to_nowhere().arg("check").args(args).output().expect("starts")
-}
+use crate::support::{
+    Server,
+    check::{check, json, told, with_outcome},
+    client_path, output_of,
+    place::Place,
+};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// What is printed, once the exit code is as it should be.
-#[track_caller]
-fn told(output: &Output, code: i32) -> String {
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{stdout}{stderr}");
-    stdout
-}
-
-#[track_caller]
-fn json(output: &Output, code: i32) -> Value {
-    let told = told(output, code);
-    let line = told.lines().last().expect("a line");
-    serde_json::from_str(line).expect("JSON")
 }
 
 /// Where a service is that does this with each connection, as long as it says so; then it is gone.
@@ -45,53 +27,6 @@ fn serve(mut answer: impl FnMut(TcpStream) -> bool + Send + 'static) -> String {
     let target = listener.local_addr().expect("bound").to_string();
     thread::spawn(move || listener.incoming().flatten().all(&mut answer));
     target
-}
-
-/// The checks' ids with this outcome.
-fn with_outcome(report: &Value, outcome: &str) -> Vec<String> {
-    let checks = report["checks"].as_array().expect("checks");
-    let meant = checks.iter().filter(|check| check["outcome"] == outcome);
-    meant.map(|check| format!("{}: {}", check["id"], check["seen"])).collect()
-}
-
-/// All checks that the target allows pass, without a warning, and none is left out.
-#[track_caller]
-fn assert_passes_everything(target: &str) {
-    let report = json(&check(&[target, "--strict", "--json"]), 0);
-    for outcome in ["WARN", "FAIL"] {
-        assert_eq!(with_outcome(&report, outcome), [""; 0], "{target}");
-    }
-    assert_eq!((&report["dead_after"], &report["not_run"]), (&serde_json::json!([]), &0.into()));
-    let skipped = with_outcome(&report, "SKIP");
-    let has_tcp = !target.starts_with("unix:");
-    assert!(skipped.is_empty() || !has_tcp, "{target}: {skipped:?}");
-    assert!(report["passed"].as_u64() > Some(5), "{report}");
-}
-
-#[test]
-fn a_healthy_service_passes_everything_on_each_engine() {
-    for engine in ENGINES {
-        assert_passes_everything(&Server::start(&["--engine", engine]).endpoint);
-    }
-}
-
-#[test]
-fn a_healthy_service_passes_everything_on_a_unix_socket() {
-    let place = Place::new();
-    for engine in ENGINES {
-        let server = place.serve(&["--engine", engine]);
-        assert_passes_everything(&place.endpoint());
-        server.stop();
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_healthy_service_passes_everything_with_datagrams() {
-    for address in ["udp://127.0.0.1:0", "udp://[::1]:0", "udp://[::]:0"] {
-        let (_server, [bound]) = Server::start_on([address], &[]);
-        assert_passes_everything(&bound.replace("[::]", "[::1]"));
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Starts the binaries and waits for them, with a bound on every wait.
 #![allow(dead_code, reason = "each suite uses a part of it")]
 
+pub(crate) mod check;
+pub(crate) mod engine;
 pub(crate) mod peers;
 pub(crate) mod place;
 #[cfg(target_os = "linux")]
