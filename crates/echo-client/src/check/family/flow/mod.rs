@@ -55,7 +55,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         id: "flow.fairness",
         level: Level::Must,
-        does: "Sends and receives on one connection as fast as it can, and messages on another.",
+        does: "Sends and receives on one connection as fast as it can, and messages on another; up to \
+               three times.",
         expected: "The other is answered, though later than on an idle path.",
         hint: "One connection is served for as long as it has bytes (a loop until EAGAIN without a \
                limit), or a queue on the path is long (bufferbloat).",
@@ -87,6 +88,9 @@ const WITHIN: Duration = Duration::from_millis(500);
 /// times as long.
 const MUCH: Duration = Duration::from_millis(50);
 const MANY_TIMES: u32 = 10;
+
+/// The best of so many tells what the service does: a loaded machine is not late each time.
+const TRIES: usize = 3;
 
 /// A connection is busy, and messages beside it begin, once it has returned so much, or tried to for
 /// [`WITHIN`].
@@ -139,13 +143,20 @@ fn absorbed(trial: &Trial<'_>) -> Result<Seen, Broken> {
 }
 
 fn fairness(trial: &Trial<'_>) -> Result<Seen, Broken> {
-    let mut firehose = trial.connect()?;
-    let mut other = trial.connect()?;
-    firehose.echo(b"x")?;
-    let alone = other_trips(&mut other, "beside an idle connection")?;
-    let beside = beside_firehose(trial, &mut firehose, &mut other)?;
-    let came = figures::bytes(firehose.came() as f64);
-    Ok(compared(&alone, &beside, &format!("a connection that returned {came} meanwhile")))
+    let mut seen = Seen::Nothing(String::new());
+    for _ in 0..TRIES {
+        let mut firehose = trial.connect()?;
+        let mut other = trial.connect()?;
+        firehose.echo(b"x")?;
+        let alone = other_trips(&mut other, "beside an idle connection")?;
+        let beside = beside_firehose(trial, &mut firehose, &mut other)?;
+        let came = figures::bytes(firehose.came() as f64);
+        seen = compared(&alone, &beside, &format!("a connection that returned {came} meanwhile"));
+        if let Seen::Kept(_) = seen {
+            break;
+        }
+    }
+    Ok(seen)
 }
 
 /// Messages on one connection while the other sends and receives as fast as we can.
