@@ -28,7 +28,8 @@ pub(super) struct Run {
 /// When there is no report: nobody listens, or the run was interrupted.
 pub(super) fn run(client: &Path, target: &str) -> anyhow::Result<Run> {
     let mut command = Command::new(client);
-    command.args(["check", "--json", target]).stdin(Stdio::null());
+    // All of it, however many checks have to wait.
+    command.args(["check", "--json", "--deadline", "5m", target]).stdin(Stdio::null());
     let output = command.output().context("cannot run echo-client")?;
     let said = String::from_utf8_lossy(&output.stderr);
     let report: Value = serde_json::from_slice(&output.stdout)
@@ -42,7 +43,7 @@ pub(super) fn run(client: &Path, target: &str) -> anyhow::Result<Run> {
     Ok(Run {
         failed: those("FAIL"),
         warned: those("WARN"),
-        dead_after: report["dead_after"].as_str().map(str::to_owned),
+        dead_after: report["dead_after"].as_array().and_then(|ids| ids.first()).map(text),
         took: Duration::from_nanos(report["elapsed_ns"].as_u64().unwrap_or_default()),
     })
 }

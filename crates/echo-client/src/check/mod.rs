@@ -64,6 +64,7 @@ pub(crate) fn check(args: &CheckArgs, globals: &Globals) -> anyhow::Result<Endin
     let table = Table::new(globals.color.is_on(&stdout), globals.verbosity, stdout.is_terminal());
     let has_lines = !globals.json && args.junit.as_deref() != Some(Path::new("-"));
     let mut runner = Runner::new(&selection, globals, &interrupted)?;
+    runner.end_after(args.deadline);
     if has_lines {
         print(&table.head(&selection, runner.rtt()))?;
     }

@@ -21,6 +21,8 @@ pub(super) struct Report {
     pub(super) not_run: usize,
     pub(super) took: Duration,
     pub(super) interrupted: bool,
+    /// The rest was not run because it took too long.
+    pub(super) time_is_up: bool,
 }
 
 impl Report {
@@ -32,7 +34,7 @@ impl Report {
     pub(super) fn is_good(&self, strict: bool) -> bool {
         let worst = self.done.iter().map(|done| done.outcome).max();
         let limit = if strict { Outcome::Warn } else { Outcome::Fail };
-        worst.is_none_or(|worst| worst < limit) && self.deaths.is_empty()
+        worst.is_none_or(|worst| worst < limit) && self.deaths.is_empty() && !self.time_is_up
     }
 }
 
@@ -54,5 +56,6 @@ pub(super) fn sample(done: &[(&str, Outcome, &str)]) -> Report {
         is_dead: false,
         took: Duration::from_secs(1),
         interrupted: false,
+        time_is_up: false,
     }
 }

@@ -32,6 +32,13 @@ const MAX_REVIVALS: usize = 3;
 /// From one look whether it is back to the next.
 const REVIVAL_PAUSE: Duration = Duration::from_millis(100);
 
+/// Who checks a service waits for it: after this time no check of the whole battery is begun. A path
+/// that keeps its promises needs a third of it.
+const BUDGET: Duration = Duration::from_secs(15);
+
+/// Round trips that the battery may take on a far path.
+const BUDGET_TRIPS: u32 = 300;
+
 /// Bytes of a message that asks whether the service is well.
 const PROBE_SIZE: usize = 64;
 
@@ -45,6 +52,8 @@ pub(super) struct Runner<'a> {
     interrupted: &'a AtomicBool,
     rtt: Duration,
     revival: Duration,
+    /// No check is begun after so long.
+    budget: Option<Duration>,
 }
 
 /// What happens, as it happens.
@@ -64,8 +73,14 @@ impl<'a> Runner<'a> {
         interrupted: &'a AtomicBool,
     ) -> anyhow::Result<Self> {
         let socket = globals.connector.connect(selection.target())?;
-        let mut runner =
-            Self { selection, globals, interrupted, rtt: UNKNOWN_RTT, revival: REVIVAL };
+        let mut runner = Self {
+            selection,
+            globals,
+            interrupted,
+            rtt: UNKNOWN_RTT,
+            revival: REVIVAL,
+            budget: None,
+        };
         if let Endpoint::Udp { .. } = selection.target() {
             runner.knock(&socket)?;
         }
@@ -79,7 +94,14 @@ impl<'a> Runner<'a> {
         self.rtt
     }
 
-    /// Runs them all, until `tell` breaks off or the run is interrupted, and looks after each whether
+    /// No check is begun after this time, or, when none is given, after what the whole battery may
+    /// take.
+    pub(super) fn end_after(&mut self, deadline: Option<Duration>) {
+        let usual = self.selection.is_default().then(|| (self.rtt * BUDGET_TRIPS).max(BUDGET));
+        self.budget = deadline.or(usual);
+    }
+
+    /// Runs them all, until `tell` breaks off, the run is interrupted or its time is up, and looks after each whether
     /// the service is still well. One that is not is given time to come back; the checks that it does
     /// not live to see are skipped.
     ///
@@ -90,16 +112,18 @@ impl<'a> Runner<'a> {
         tell: &mut dyn FnMut(Event<'_>) -> anyhow::Result<ControlFlow<()>>,
     ) -> anyhow::Result<Report> {
         let start = Instant::now();
+        let mut time_is_up = false;
         let mut done = Vec::new();
         let mut deaths = Vec::new();
         // Of a service that answered nothing before the first check, no check is to blame.
         let mut health = if self.is_dead() { Health::Unknown } else { Health::Well };
         for &check in self.selection.checks() {
-            if self.is_interrupted() || tell(Event::Begins(check))?.is_break() {
+            time_is_up = self.budget.is_some_and(|budget| start.elapsed() >= budget);
+            if time_is_up || self.is_interrupted() || tell(Event::Begins(check))?.is_break() {
                 break;
             }
             if let Health::Dead(id) = health {
-                let is_back = deaths.len() <= MAX_REVIVALS && self.is_revived();
+                let is_back = deaths.len() <= MAX_REVIVALS && self.is_revived(start);
                 health = if is_back { Health::Well } else { Health::Gone(id) };
             }
             let begun = Instant::now();
@@ -133,12 +157,14 @@ impl<'a> Runner<'a> {
             is_dead: matches!(health, Health::Dead(_) | Health::Gone(_)),
             took: start.elapsed(),
             interrupted: self.is_interrupted(),
+            time_is_up,
         })
     }
 
     /// Whether a service that is dead comes back in time.
-    fn is_revived(&self) -> bool {
-        let until = Instant::now() + self.revival;
+    fn is_revived(&self, start: Instant) -> bool {
+        let revived_by = Instant::now() + self.revival;
+        let until = self.budget.map_or(revived_by, |budget| revived_by.min(start + budget));
         while self.is_dead() {
             if Instant::now() >= until || self.trial().pause(REVIVAL_PAUSE).is_err() {
                 return false;

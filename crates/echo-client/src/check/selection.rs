@@ -13,6 +13,8 @@ const DATAGRAMS: &str = "udp";
 pub(super) struct Selection {
     target: Endpoint,
     checks: Vec<&'static Check>,
+    /// All that the target allows, and no slow one.
+    is_default: bool,
 }
 
 impl Selection {
@@ -52,7 +54,12 @@ impl Selection {
             };
             bail!("none of these checks can be run on {target}; {fix}");
         }
-        Ok(Self { target, checks })
+        Ok(Self { target, checks, is_default: ids.is_empty() && !args.slow })
+    }
+
+    /// Whether it is what is run when no check is named.
+    pub(super) fn is_default(&self) -> bool {
+        self.is_default
     }
 
     pub(super) fn target(&self) -> &Endpoint {

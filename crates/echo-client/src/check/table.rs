@@ -82,6 +82,9 @@ impl Table {
         if report.interrupted {
             tail += "; interrupted";
         }
+        if report.time_is_up {
+            tail += "; that is longer than --deadline";
+        }
         if report.not_run > 0 {
             tail += &format!(", {} not run", report.not_run);
         }

@@ -21,6 +21,7 @@ fn run(peer: &Peer, words: &str, revival: Duration) -> Report {
     let interrupted = AtomicBool::new(false);
     let mut runner = Runner::new(&selection, &globals, &interrupted).unwrap();
     runner.revival = revival;
+    runner.end_after(args.deadline);
     runner.run(&mut |_| Ok(ControlFlow::Continue(()))).unwrap()
 }
 
@@ -121,4 +122,36 @@ fn what_holds_back_the_end_of_a_message_is_no_part_of_the_round_trip() {
     });
     let report = run(&holds_ends_back, "basic.connect", Duration::ZERO);
     assert!(report.rtt < held, "{:?}", report.rtt);
+}
+
+#[test]
+fn no_check_is_begun_when_time_is_up_and_that_is_no_success() {
+    let report = run(&Peer::good(), "--deadline 1ns", Duration::ZERO);
+    assert!(report.time_is_up && report.done.is_empty());
+    assert!(report.not_run > 20 && !report.is_good(false), "{} not run", report.not_run);
+}
+
+#[test]
+fn the_whole_battery_has_its_time_and_checks_that_are_named_have_any() {
+    let budget = |words: &str, deadline| {
+        let line = format!("x check {words}");
+        let Args { command: Command::Check(args), globals } = Args::parse_from(line.split(' '))
+        else {
+            panic!("not check: {line}");
+        };
+        let peer = Peer::good();
+        let args = crate::check::CheckArgs { default_target: peer.target(), ..args };
+        let selection = Selection::of(&args).unwrap();
+        let interrupted = AtomicBool::new(false);
+        let mut runner = Runner::new(&selection, &globals, &interrupted).unwrap();
+        runner.rtt = Duration::from_millis(100);
+        runner.end_after(deadline);
+        runner.budget
+    };
+    let far = Some(Duration::from_secs(30));
+    assert_eq!(budget("--strict", None), far);
+    assert_eq!(budget("--slow", None), None);
+    assert_eq!(budget("close", None), None);
+    let asked = Some(Duration::from_secs(1));
+    assert_eq!(budget("close", asked), asked);
 }
