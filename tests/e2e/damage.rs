@@ -55,23 +55,47 @@ fn harmful_path(harm: Harm) -> String {
 const CHUNK: usize = 1024;
 const HARMED: u64 = 9;
 
-#[test]
-fn what_a_path_does_to_one_chunk_is_named() {
-    const CONNECTIONS: u64 = 10;
-    for (harm, name) in [
-        (Harm::Corrupt, "corrupt"),
-        (Harm::Lose, "lost"),
-        (Harm::Duplicate, "duplicated"),
-        (Harm::Swap, "reordered"),
-        (Harm::Cross, "crossed"),
-    ] {
-        let target = harmful_path(harm);
-        let args = format!("-c {CONNECTIONS} -s {CHUNK} -p 4 -d 2s --warmup 0s");
-        let (code, json) = bench(&target, &args);
-        assert_eq!(code, 1, "{name}: {json}");
-        assert_eq!(count(&json, "/damage/count"), CONNECTIONS, "{name}: {json}");
+/// A hundred times: so many runs of so many connections, each harmed once.
+const RUNS: u64 = 10;
+const CONNECTIONS: u64 = 10;
+
+#[track_caller]
+fn assert_named(harm: Harm, name: &str) {
+    let args = format!("-c {CONNECTIONS} -s {CHUNK} -p 4 -d 500ms --warmup 0s");
+    let mut named = 0;
+    for run in 0..RUNS {
+        let (code, json) = bench(&harmful_path(harm), &args);
+        assert_eq!(code, 1, "{name}, run {run}: {json}");
+        assert_eq!(count(&json, "/damage/count"), CONNECTIONS, "{name}, run {run}: {json}");
         for words in json["damage"]["first"].as_array().unwrap() {
             assert!(words.as_str().unwrap().contains(name), "{words} instead of {name}");
+            named += 1;
         }
     }
+    assert_eq!(named, RUNS * CONNECTIONS);
+}
+
+#[test]
+fn a_bit_that_changed_is_named_corrupt() {
+    assert_named(Harm::Corrupt, "corrupt");
+}
+
+#[test]
+fn a_chunk_that_never_came_is_named_lost() {
+    assert_named(Harm::Lose, "lost");
+}
+
+#[test]
+fn a_chunk_that_came_twice_is_named_duplicated() {
+    assert_named(Harm::Duplicate, "duplicated");
+}
+
+#[test]
+fn two_chunks_in_the_wrong_order_are_named_reordered() {
+    assert_named(Harm::Swap, "reordered");
+}
+
+#[test]
+fn a_chunk_of_another_connection_is_named_crossed() {
+    assert_named(Harm::Cross, "crossed");
 }
