@@ -13,6 +13,7 @@ use socket2::Socket;
 
 use super::{
     case::{Broken, Check, Done, Outcome},
+    conn::Received,
     report::Report,
     selection::Selection,
     trial::Trial,
@@ -175,7 +176,7 @@ impl<'a> Runner<'a> {
 
     /// Whether it has nothing to say to a message; what we cannot do says nothing about it.
     fn is_dead(&self) -> bool {
-        matches!(self.probe(), Err(Broken::Promise(_) | Broken::Slow(_)))
+        matches!(self.answers(), Err(Broken::Promise(_) | Broken::Slow(_)))
     }
 
     fn trial(&self) -> Trial<'a> {
@@ -196,7 +197,8 @@ impl<'a> Runner<'a> {
     fn round_trip(&self) -> Option<Duration> {
         let trial = self.trial();
         if let Endpoint::Udp { .. } = self.selection.target() {
-            return (0..RTT_PROBES).map_while(|_| self.probe().ok()).min();
+            let ask = |_| trial.datagrams().and_then(|mut socket| socket.ask(PROBE_SIZE)).ok();
+            return (0..RTT_PROBES).map_while(ask).min();
         }
         let mut conn = trial.connect().ok()?;
         // Of a single byte, no end is held back by Nagle's algorithm.
@@ -218,12 +220,18 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// One message there and back, on a connection of its own.
-    fn probe(&self) -> Result<Duration, Broken> {
+    /// Asks for a message, on a connection of its own, and takes whatever comes for an answer: who
+    /// returns other bytes is wrong, not dead.
+    fn answers(&self) -> Result<(), Broken> {
         let trial = self.trial();
-        match self.selection.target() {
-            Endpoint::Udp { .. } => trial.datagrams()?.ask(PROBE_SIZE),
-            _ => trial.connect()?.echo(&message()),
+        if let Endpoint::Udp { .. } = self.selection.target() {
+            return trial.datagrams()?.ask(PROBE_SIZE).map(drop);
+        }
+        let mut conn = trial.connect()?;
+        conn.send(&message())?;
+        match conn.receive(&mut [0; PROBE_SIZE], trial.patience())? {
+            Received::Bytes(_) => Ok(()),
+            over => Err(Broken::Promise(over.words(trial.patience()))),
         }
     }
 }

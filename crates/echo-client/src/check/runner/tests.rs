@@ -155,3 +155,20 @@ fn the_whole_battery_has_its_time_and_checks_that_are_named_have_any() {
     let asked = Some(Duration::from_secs(1));
     assert_eq!(budget("close", asked), asked);
 }
+
+#[test]
+fn a_service_that_returns_other_bytes_is_wrong_and_not_dead() {
+    // Connecting, the round trip, the look before, and the check; then comes the look after it.
+    const GOOD: usize = 4;
+    let peer = Peer::new(|listener| {
+        for (number, mut stream) in listener.incoming().flatten().enumerate() {
+            let _ = echo_changed(&mut stream, |bytes| {
+                bytes.iter_mut().for_each(|byte| *byte ^= u8::from(number >= GOOD));
+                true
+            });
+        }
+    });
+    let report = run(&peer, "basic.hello basic.octets", Duration::ZERO);
+    assert_eq!(outcomes(&report), [("basic.hello", Pass), ("basic.octets", Fail)]);
+    assert!(report.deaths.is_empty());
+}
