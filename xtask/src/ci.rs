@@ -41,7 +41,12 @@ pub(crate) fn run() -> anyhow::Result<()> {
     cargo(
         "test",
         "test --workspace",
-        &[("ECHO_REQUIRE_INTEROP", "1"), ("ECHO_REQUIRE_URING", "1")],
+        &[
+            ("ECHO_REQUIRE_INTEROP", "1"),
+            ("ECHO_REQUIRE_URING", "1"),
+            // Most tests wait for a network most of the time.
+            ("RUST_TEST_THREADS", "4"),
+        ],
     )?;
     cargo("interop", "xtask interop", &[("ECHO_REQUIRE_INTEROP", "1")])?;
     step("fuzz", fuzz)?;
