@@ -67,8 +67,8 @@ fn assert_named(harm: Harm, name: &str) {
         let (code, json) = bench(&harmful_path(harm), &args);
         assert_eq!(code, 1, "{name}, run {run}: {json}");
         assert_eq!(count(&json, "/damage/count"), CONNECTIONS, "{name}, run {run}: {json}");
-        for words in json["damage"]["first"].as_array().unwrap() {
-            assert!(words.as_str().unwrap().contains(name), "{words} instead of {name}");
+        for words in json["damage"]["first"].as_array().expect("an array") {
+            assert!(words.as_str().expect("words").contains(name), "{words} instead of {name}");
             named += 1;
         }
     }
