@@ -24,6 +24,9 @@ use crate::{
 /// What one receive takes at most.
 pub(super) const READ_SIZE: usize = 64 << 10;
 
+/// Bytes of a message that only has to come back.
+pub(super) const MESSAGE: usize = 64;
+
 /// Bytes that are shown where they are not as they should be.
 const MAX_SHOWN: usize = 16;
 
@@ -60,6 +63,12 @@ pub(super) struct Exchange {
     pub(super) chunk: usize,
     /// FIN follows the last of them.
     pub(super) half_close: bool,
+}
+
+impl Exchange {
+    /// A message that only has to come back.
+    pub(super) const OF_A_MESSAGE: Self =
+        Self { len: MESSAGE as u64, chunk: MESSAGE, half_close: false };
 }
 
 /// An exchange under way.

@@ -102,9 +102,9 @@ impl<'a> Runner<'a> {
         self.budget = deadline.or(usual);
     }
 
-    /// Runs them all, until `tell` breaks off, the run is interrupted or its time is up, and looks after each whether
-    /// the service is still well. One that is not is given time to come back; the checks that it does
-    /// not live to see are skipped.
+    /// Runs them all, until `tell` breaks off, the run is interrupted or its time is up, and looks after
+    /// each whether the service is still well. One that is not is given time to come back; the checks
+    /// that it does not live to see are skipped.
     ///
     /// # Errors
     /// What `tell` says.
@@ -236,7 +236,7 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// Like no other, and of letters and digits: who changes line ends or NUL is wrong, not dead.
+/// Like no other, and of letters and digits: who changes line ends or NUL has a round trip, too.
 fn message() -> [u8; PROBE_SIZE] {
     std::array::from_fn(|_| u8::try_from(fastrand::alphanumeric()).unwrap_or(b'x'))
 }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{case::Broken, conn::Conn};
-
-/// Bytes of a message.
-pub(super) const MESSAGE: usize = 64;
+use super::{
+    case::Broken,
+    conn::{Conn, MESSAGE},
+};
 
 /// Round trips that were measured.
 #[derive(Debug, Default)]

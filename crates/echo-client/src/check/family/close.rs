@@ -109,8 +109,7 @@ const HOLD: Duration = Duration::from_millis(300);
 /// Messages, and a pause after each but the last.
 const HELD: u32 = 3;
 
-/// A message that only has to come back.
-const ECHO: Exchange = Exchange { len: 64, chunk: 64, half_close: false };
+const ECHO: Exchange = Exchange::OF_A_MESSAGE;
 
 /// Connections that are reset, one after the other.
 const VICTIMS: usize = 6;

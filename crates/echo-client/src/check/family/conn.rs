@@ -7,7 +7,7 @@ use rustix::event::PollFlags;
 use crate::{
     check::{
         case::{Broken, Check, Level, Seen},
-        conn::{Conn, Exchange, Received, time},
+        conn::{Conn, Exchange, MESSAGE, Received, time},
         many,
         trial::Trial,
     },
@@ -132,10 +132,7 @@ const IDLE: Duration = Duration::from_millis(1500);
 /// The idle times that are tried, in seconds.
 const IDLE_LIMITS: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/// Bytes of a message that only has to come back.
-const MESSAGE: usize = 64;
-
-const ECHO: Exchange = Exchange { len: MESSAGE as u64, chunk: MESSAGE, half_close: false };
+const ECHO: Exchange = Exchange::OF_A_MESSAGE;
 
 fn accept(trial: &Trial<'_>) -> Result<Seen, Broken> {
     let mut best = (Duration::MAX, Duration::MAX);
@@ -207,16 +204,11 @@ fn burst(trial: &Trial<'_>) -> Result<Seen, Broken> {
         }
     }
     let all = many::MAX;
-    match why {
-        None => Ok(Seen::Kept(format!("{all} served at once in {}", time(before.elapsed())))),
-        Some(why) if served > 1 => {
-            Ok(Seen::Odd(format!("{served} of {all} were served while all were open; else {why}")))
-        }
-        Some(why) => {
-            let words = format!("{served} of {all} were served while all were open; else {why}");
-            Err(Broken::Promise(words))
-        }
-    }
+    let Some(why) = why else {
+        return Ok(Seen::Kept(format!("{all} served at once in {}", time(before.elapsed()))));
+    };
+    let words = format!("{served} of {all} were served while all were open; else {why}");
+    if served > 1 { Ok(Seen::Odd(words)) } else { Err(Broken::Promise(words)) }
 }
 
 fn churn(trial: &Trial<'_>) -> Result<Seen, Broken> {

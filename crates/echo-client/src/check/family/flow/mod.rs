@@ -10,10 +10,10 @@ use rustix::event::PollFlags;
 use crate::{
     check::{
         case::{Broken, Check, Level, Seen},
-        conn::{Conn, Exchange, READ_SIZE, Received, time},
+        conn::{Conn, Exchange, MESSAGE, READ_SIZE, Received, time},
         many,
         trial::Trial,
-        trips::{MESSAGE, Trips},
+        trips::Trips,
     },
     figures,
 };

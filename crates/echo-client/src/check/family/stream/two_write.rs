@@ -26,9 +26,8 @@ use socket2::Socket;
 use crate::{
     check::{
         case::{Broken, Check, Level, Seen},
-        conn::{Conn, time},
+        conn::{Conn, MESSAGE, time},
         trial::Trial,
-        trips::MESSAGE,
     },
     figures,
 };
