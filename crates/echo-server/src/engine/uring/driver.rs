@@ -161,7 +161,13 @@ impl<R: Ring> Driver<R> {
         for key in keys {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.session.echo.drain(now);
-                self.look_after(key, now, ring);
+                if connection.send == Send::Now {
+                    // It may be out since long, and nobody has heard of it: no time to judge it.
+                    self.timers.arm_by(key.index, Some(now));
+                    self.advance(key, now, ring);
+                } else {
+                    self.look_after(key, now, ring);
+                }
             }
         }
     }
@@ -198,17 +204,23 @@ impl<R: Ring> Driver<R> {
                 Completion::NotSent { .. } => {} // settled
             }
         }
-        while let Some(index) = self.timers.ring(now) {
-            if let Some((key, _)) = self.connections.at(index) {
-                self.look_after(key, now, ring);
-            }
-        }
+        if submitted {
+            self.ring_timers(now, ring);
+        } // else it is not known yet what is out: what is due is due in the next turn
         self.feed(ring);
         // Those that are fed may have nothing to receive: nobody waits for them to use a buffer.
         self.pressing |= self.starved.iter().any(|starved| !starved.is_empty());
         // What is lent comes back with the submission: better before the others find nothing left.
         self.pressing |= self.lent[Group::Small as usize] > SMALL.count / 2;
         self.pressing |= self.lent[Group::Large as usize] > LARGE.count / 2;
+    }
+
+    fn ring_timers(&mut self, now: Duration, ring: &mut R) {
+        while let Some(index) = self.timers.ring(now) {
+            if let Some((key, _)) = self.connections.at(index) {
+                self.look_after(key, now, ring);
+            }
+        }
     }
 
     /// Takes note of what was sent at once, and what was not.

@@ -285,6 +285,28 @@ fn a_peer_is_not_late_for_what_it_was_not_offered() {
 }
 
 #[test]
+fn a_peer_is_not_late_while_nobody_knows_what_it_was_sent() {
+    for drains in [false, true] {
+        let mut stage = Stage::new(&["--stall-timeout", "5s"]);
+        let key = stage.connect();
+        let hello = stage.data(b"hello");
+        assert_eq!(stage.turn([(key, hello)]), [Asked::SendNow(b"hello".to_vec())]);
+        stage.driver.timers.arm(key.index, Some(stage.now));
+        stage.now += Duration::from_secs(60); // the process was stopped
+        stage.driver.turn(&mut Vec::new(), false, stage.now, &mut stage.ring);
+        if drains {
+            stage.driver.drain(stage.now, &mut stage.ring);
+        }
+        stage.turn([]);
+        assert_eq!(*stage.closed.borrow(), 0, "drains: {drains}");
+        assert!(stage.ring.lent.is_empty());
+        stage.turn([(key, last(0))]);
+        assert_eq!(stage.service.summary().cut, 0, "drains: {drains}");
+        assert_eq!((stage.ring.fins, *stage.closed.borrow()), (1, 1), "drains: {drains}");
+    }
+}
+
+#[test]
 fn who_is_still_without_a_buffer_does_not_wait_for_others_to_use_theirs() {
     let mut stage = Stage::new(&[]);
     let starved: Vec<Key> = (0..=SMALL.count).map(|_| stage.connect()).collect();
