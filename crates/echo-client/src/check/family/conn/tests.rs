@@ -42,9 +42,9 @@ fn a_service_that_looks_late_at_a_connection_is_warned_of() {
 #[test]
 fn a_service_that_ends_after_some_connections_is_caught() {
     let mortal = Peer::new(|listener| {
-        listener.incoming().flatten().take(50).for_each(|stream| drop(echo(stream)));
+        listener.incoming().flatten().take(5).for_each(|stream| drop(echo(stream)));
     });
-    assert_judged([("conn.serial", mortal, Fail, "connection 51: ")]);
+    assert_judged([("conn.serial", mortal, Fail, "connection 6: ")]);
 }
 
 #[test]
@@ -81,17 +81,18 @@ fn how_many_are_served_at_once_is_counted() {
 
 #[test]
 fn connections_that_are_not_given_back_are_missed_in_the_end() {
+    // How many there are in all is a matter of the machine; these are few on any.
     let leaky = Peer::new(|listener| {
         let mut last = None;
         for (number, stream) in listener.incoming().flatten().enumerate() {
-            if number < 300 {
+            if number < 10 {
                 thread::spawn(|| echo(stream));
             } else {
                 last.replace(stream);
             }
         }
     });
-    assert_judged([("conn.churn", leaky, Fail, "after 1000 connections: 0 of 64 bytes")]);
+    assert_judged([("conn.churn", leaky, Fail, " connections: 0 of 64 bytes came back")]);
 }
 
 /// Returns everything until nothing has come for a while.
