@@ -170,7 +170,7 @@ impl<S: Read + Write> Flow for DatagramFlow<S> {
     fn give_up(&mut self, turn: &mut Turn<'_>, at: u64) {
         self.expire(turn, at);
         for (_, sent) in self.in_flight.drain(..) {
-            turn.never_came(sent, at);
+            turn.never_came(sent, 1, at);
         }
         self.pacer.give_up(turn, at);
     }
@@ -182,8 +182,8 @@ impl<S> DatagramFlow<S> {
         if self.in_flight.is_empty() {
             self.waits_since = at;
         }
-        let sent = self.pacer.take(at);
-        if turn.began(sent, self.pacer.able_since) {
+        let (sent, _) = self.pacer.take(at, 1);
+        if turn.began(sent, 1, self.pacer.able_since) {
             self.measured_from.get_or_insert(self.sent);
         }
         self.in_flight.push_back((self.sent, sent));
@@ -226,7 +226,7 @@ impl<S> DatagramFlow<S> {
         if let Some((number, sent)) = self.in_flight.front().copied() {
             if self.is(number, datagram) {
                 self.leave(turn, 0, at);
-                turn.came_back(sent, at);
+                turn.came_back(sent, 1, at);
                 self.note_order(turn, number);
                 return;
             }
@@ -262,7 +262,7 @@ impl<S> DatagramFlow<S> {
         match origin {
             Origin::InFlight(place) => {
                 let Some((number, sent)) = self.leave(turn, place, at) else { return };
-                let measured = turn.came_back(sent, at);
+                let measured = turn.came_back(sent, 1, at);
                 turn.tally.corrupt += u64::from(measured && !damages.is_empty());
                 self.note_order(turn, number);
             }

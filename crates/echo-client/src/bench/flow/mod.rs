@@ -3,6 +3,7 @@
 //! What is the same for both is here: when a message may be sent, and how it is counted.
 
 mod datagram;
+mod in_flight;
 mod stream;
 
 use std::io;
@@ -74,8 +75,8 @@ pub(super) enum Left {
     More,
 }
 
-/// A message in flight.
-#[derive(Debug, Clone, Copy)]
+/// When a message in flight was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sent {
     /// When it was due.
     due: u64,
@@ -83,45 +84,47 @@ struct Sent {
 }
 
 impl Turn<'_> {
-    /// Counts a message that was sent; true when it is measured. Its connection could have taken it
-    /// from `able_since` on.
-    fn began(&mut self, sent: Sent, able_since: u64) -> bool {
+    /// Counts messages that were sent together; true when they are measured. Their connection could
+    /// have taken them from `able_since` on.
+    fn began(&mut self, sent: Sent, count: u64, able_since: u64) -> bool {
         if !self.plan.measures(sent.due) {
             return false;
         }
-        self.tally.sent += 1;
+        self.tally.sent += count;
         if let Some(open) = &mut self.tally.open {
             // What its connection could not take is not our lateness.
-            open.lag.saturating_record(sent.at.saturating_sub(sent.due.max(able_since)));
-            self.tally.held += u64::from(able_since > sent.due);
+            let lag = sent.at.saturating_sub(sent.due.max(able_since));
+            open.lag.saturating_record_n(lag, count);
+            self.tally.held += if able_since > sent.due { count } else { 0 };
         }
         true
     }
 
-    /// Counts a message that came back at `at`, right or damaged; true when it is measured.
-    fn came_back(&mut self, sent: Sent, at: u64) -> bool {
+    /// Counts messages that were sent together and came back at `at`, right or damaged; true when they
+    /// are measured.
+    fn came_back(&mut self, sent: Sent, count: u64, at: u64) -> bool {
         let tally = &mut *self.tally;
         let took = at.saturating_sub(sent.at);
-        tally.took += took;
-        tally.came += 1;
+        tally.took += took.saturating_mul(count);
+        tally.came += count;
         if at >= self.plan.from && at < self.until {
-            tally.messages += 1;
+            tally.messages += count;
         }
         let measured = self.plan.measures(sent.due);
         if measured {
-            tally.completed += 1;
-            tally.service.saturating_record(took);
+            tally.completed += count;
+            tally.service.saturating_record_n(took, count);
             if let Some(open) = &mut tally.open {
-                open.response.saturating_record(at.saturating_sub(sent.due));
+                open.response.saturating_record_n(at.saturating_sub(sent.due), count);
             }
         }
         measured
     }
 
-    /// Counts a message that has not come back when its connection is over at `at`.
-    fn never_came(&mut self, sent: Sent, at: u64) {
+    /// Counts messages that have not come back when their connection is over at `at`.
+    fn never_came(&mut self, sent: Sent, count: u64, at: u64) {
         if self.plan.measures(sent.due) {
-            self.tally.unanswered += 1;
+            self.tally.unanswered += count;
             self.tally.oldest = self.tally.oldest.max(at.saturating_sub(sent.at));
         }
     }
@@ -184,14 +187,13 @@ impl Pacer {
         due.take(usize::try_from(most).unwrap_or(usize::MAX)).count() as u64
     }
 
-    /// Takes the next message, which is sent at `at`.
-    fn take(&mut self, at: u64) -> Sent {
-        let due = self.arrivals.as_mut().map_or(at, |arrivals| {
-            let due = arrivals.next();
-            arrivals.advance();
-            due
-        });
-        Sent { due, at }
+    /// Takes the next messages that are due together, at most `most`, at least 1, which are sent at
+    /// `at`; and says how many they are.
+    fn take(&mut self, at: u64, most: u64) -> (Sent, u64) {
+        let Some(arrivals) = &mut self.arrivals else { return (Sent { due: at, at }, most) };
+        let due = arrivals.next();
+        arrivals.advance();
+        (Sent { due, at }, 1)
     }
 
     /// Counts what was never sent when the connection is over at `at`.

@@ -11,14 +11,14 @@
 //! written, and ends when all bytes up to its last are back.
 
 use std::{
-    collections::VecDeque,
     io::{self, Read, Write},
     ops::Range,
 };
 
 use super::{
     super::{plan::Plan, stall::Progress},
-    Flow, Left, Pacer, SEED, Sent, Turn,
+    Flow, Left, Pacer, SEED, Turn,
+    in_flight::InFlight,
 };
 use crate::pattern::{Checker, Damage, Pattern};
 
@@ -34,8 +34,8 @@ pub(in super::super) struct StreamFlow<S> {
     pattern: Pattern,
     checker: Option<Checker>,
     pacer: Pacer,
-    /// Messages begun and not back yet, oldest first; at most the plan's depth.
-    in_flight: VecDeque<Sent>,
+    /// Messages begun and not back yet; at most the plan's depth.
+    in_flight: InFlight,
     /// Messages back.
     done: u64,
     /// Where the oldest message in flight ends.
@@ -63,7 +63,7 @@ impl<S: Read + Write> Flow for StreamFlow<S> {
             pattern,
             checker: plan.verify.then(|| Checker::new(pattern)),
             pacer: Pacer::new(plan, number),
-            in_flight: VecDeque::new(),
+            in_flight: InFlight::default(),
             done: 0,
             boundary: plan.size,
             written: 0,
@@ -77,7 +77,7 @@ impl<S: Read + Write> Flow for StreamFlow<S> {
     }
 
     fn next_due(&self, plan: &Plan) -> Option<u64> {
-        self.pacer.next_due().filter(|_| self.in_flight.len() < plan.depth)
+        self.pacer.next_due().filter(|_| self.in_flight.len() < plan.depth as u64)
     }
 
     fn unblock(&mut self, now: u64) {
@@ -86,8 +86,7 @@ impl<S: Read + Write> Flow for StreamFlow<S> {
 
     fn send(&mut self, turn: &mut Turn<'_>, now: u64) -> io::Result<Left> {
         let size = turn.plan.size;
-        let mut at = now;
-        for _ in 0..TURN {
+        for round in 0..TURN {
             if self.pacer.blocked {
                 return Ok(Left::Nothing);
             }
@@ -95,7 +94,11 @@ impl<S: Read + Write> Flow for StreamFlow<S> {
             let unfinished = (self.started() * size).saturating_sub(self.written);
             // As many as begin within the buffer.
             let most = (room as u64).saturating_sub(unfinished).div_ceil(size);
-            let most = most.min((turn.plan.depth - self.in_flight.len()) as u64);
+            let most = most.min(turn.plan.depth as u64 - self.in_flight.len());
+            if most == 0 && unfinished == 0 {
+                return Ok(Left::Nothing);
+            }
+            let at = if round == 0 { now } else { turn.clock.now() };
             let ready = self.pacer.ready(turn.until, at, most);
             let wanted = unfinished.saturating_add(ready.saturating_mul(size));
             let len = usize::try_from(wanted).map_or(room, |wanted| wanted.min(room));
@@ -113,7 +116,6 @@ impl<S: Read + Write> Flow for StreamFlow<S> {
             self.begin(turn, at);
             // A socket that takes less than it is given is full.
             self.pacer.blocked = written < len;
-            at = turn.clock.now();
         }
         Ok(Left::More)
     }
@@ -165,8 +167,8 @@ impl<S: Read + Write> Flow for StreamFlow<S> {
 
     fn give_up(&mut self, turn: &mut Turn<'_>, at: u64) {
         self.settle(turn, at);
-        for sent in self.in_flight.drain(..) {
-            turn.never_came(sent, at);
+        while let Some((sent, count)) = self.in_flight.take(u64::MAX) {
+            turn.never_came(sent, count, at);
         }
         self.pacer.give_up(turn, at);
     }
@@ -175,7 +177,7 @@ impl<S: Read + Write> Flow for StreamFlow<S> {
 impl<S> StreamFlow<S> {
     /// Messages begun.
     fn started(&self) -> u64 {
-        self.done + self.in_flight.len() as u64
+        self.done + self.in_flight.len()
     }
 
     /// Notes the messages whose first byte was written at `at`.
@@ -184,15 +186,17 @@ impl<S> StreamFlow<S> {
             self.waits_since = at;
         }
         let begun = self.written.div_ceil(turn.plan.size);
-        for number in self.started()..begun {
-            let sent = self.pacer.take(at);
-            self.in_flight.push_back(sent);
-            if turn.began(sent, self.pacer.able_since) {
+        let mut number = self.started();
+        while number < begun {
+            let (sent, count) = self.pacer.take(at, begun - number);
+            self.in_flight.push(sent, count);
+            if turn.began(sent, count, self.pacer.able_since) {
                 if self.measured.is_empty() {
                     self.measured.start = number;
                 }
-                self.measured.end = number + 1;
+                self.measured.end = number + count;
             }
+            number += count;
         }
     }
 
@@ -218,16 +222,20 @@ impl<S> StreamFlow<S> {
 
     /// Takes the messages of which every byte is back, up to offset `back`, out of flight.
     fn complete(&mut self, turn: &mut Turn<'_>, back: u64, at: u64) {
-        let was_full = self.in_flight.len() == turn.plan.depth;
-        let before = self.done;
+        let was_full = self.in_flight.len() == turn.plan.depth as u64;
+        let (before, size) = (self.done, turn.plan.size);
         while self.boundary <= back {
-            let Some(sent) = self.in_flight.pop_front() else { break };
-            if turn.came_back(sent, at) && self.damaged.contains(&self.done) {
-                turn.tally.corrupt += 1;
-                self.counted = self.done + 1;
+            let whole = 1 + (back - self.boundary) / size;
+            let Some((sent, count)) = self.in_flight.take(whole) else { break };
+            let after = self.done + count;
+            let measured = turn.came_back(sent, count, at);
+            let damaged = self.damaged.start.max(self.done)..self.damaged.end.min(after);
+            if measured && !damaged.is_empty() {
+                turn.tally.corrupt += damaged.end - damaged.start;
+                self.counted = damaged.end;
             }
-            self.done += 1;
-            self.boundary += turn.plan.size;
+            self.done = after;
+            self.boundary += count * size;
         }
         if was_full && self.done > before {
             self.pacer.able_since = at;
@@ -262,7 +270,10 @@ impl<S> StreamFlow<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::{
+        collections::VecDeque,
+        time::{Duration, Instant},
+    };
 
     use fastrand::Rng;
 
@@ -392,7 +403,7 @@ mod tests {
             let mut bench = Bench::new(size, depth, Mode::Closed);
             let mut flow = StreamFlow::new(Echo::new(capacity), 3, &bench.plan);
             bench.exchange(&mut flow, 200);
-            assert!(flow.in_flight.len() <= depth as usize);
+            assert!(flow.in_flight.len() <= u64::from(depth));
             let now = bench.clock.now();
             flow.give_up(&mut bench.turn(), now);
             let tally = &bench.tally;
