@@ -37,6 +37,7 @@
 mod checker;
 mod damage;
 mod gaps;
+mod words;
 
 pub use checker::Checker;
 pub(crate) use damage::NOT_AN_ECHO;
@@ -47,9 +48,6 @@ const CONNECTION_BITS: u32 = 24;
 
 /// An odd number with no pattern in its bits: 2^64 divided by the golden ratio (Knuth, TAOCP 6.4).
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// From one word to the next, before the mix.
-const STEP: u64 = FACTOR << CONNECTION_BITS;
 
 /// Undoes a multiplication by [`FACTOR`].
 const INVERSE: u64 = inverse(FACTOR);
@@ -121,14 +119,7 @@ impl Pattern {
             start.copy_from_slice(&self.word(index)[head..head + n]);
             (index, out) = (index.wrapping_add(1), rest);
         }
-        let mut raw = self.raw(index);
-        let mut words = out.chunks_exact_mut(WORD);
-        for word in &mut words {
-            word.copy_from_slice(&mix(raw).to_le_bytes());
-            raw = raw.wrapping_add(STEP);
-        }
-        let tail = words.into_remainder();
-        tail.copy_from_slice(&mix(raw).to_le_bytes()[..tail.len()]);
+        words::fill(self.raw(index), out);
     }
 
     /// How many of the first bytes are those of the stream from `offset` on.
@@ -137,24 +128,13 @@ impl Pattern {
         let mut done = 0;
         if head > 0 {
             let n = bytes.len().min(WORD - head);
-            done = same(&bytes[..n], self.raw(index), head);
+            done = words::same(&bytes[..n], self.raw(index), head);
             if done < n {
                 return done;
             }
             index = index.wrapping_add(1);
         }
-        let mut raw = self.raw(index);
-        done += matching_blocks::<512>(&mut raw, &bytes[done..]);
-        done += matching_blocks::<64>(&mut raw, &bytes[done..]);
-        for word in bytes[done..].chunks(WORD) {
-            let n = same(word, raw, 0);
-            done += n;
-            if n < WORD {
-                break;
-            }
-            raw = raw.wrapping_add(STEP);
-        }
-        done
+        done + words::matching(self.raw(index), &bytes[done..])
     }
 
     /// Whether the `len` bytes from `at` on are also those of the other stream; never of more than
@@ -193,7 +173,7 @@ impl Pattern {
 
     /// The word at an index, before the mix.
     fn raw(&self, index: u64) -> u64 {
-        self.first.wrapping_add(index.wrapping_mul(STEP))
+        self.first.wrapping_add(index.wrapping_mul(words::STEP))
     }
 
     fn word(&self, index: u64) -> [u8; WORD] {
@@ -204,36 +184,6 @@ impl Pattern {
 /// Index of the word that holds an offset, and where in it.
 fn place(offset: u64) -> (u64, usize) {
     (offset / WORD as u64, usize::try_from(offset % WORD as u64).unwrap_or(0))
-}
-
-/// How many of the first bytes are those of the words from `raw` on, in whole blocks. There is no way
-/// out of a block, so that the compiler uses the vector unit.
-fn matching_blocks<const BLOCK: usize>(raw: &mut u64, bytes: &[u8]) -> usize {
-    let mut done = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        let mut differs = 0;
-        let mut at = *raw;
-        for word in block.chunks_exact(WORD) {
-            differs |= mix(at) ^ word.try_into().map_or(0, u64::from_le_bytes);
-            at = at.wrapping_add(STEP);
-        }
-        if differs != 0 {
-            break;
-        }
-        (*raw, done) = (at, done + BLOCK);
-    }
-    done
-}
-
-/// How many of the first bytes, at most a word, are those of the word made of `raw` from its byte
-/// `head` on.
-fn same(bytes: &[u8], raw: u64, head: usize) -> usize {
-    let due = mix(raw) >> (8 * head);
-    let got = match bytes.first_chunk() {
-        Some(word) => u64::from_le_bytes(*word),
-        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    };
-    bytes.len().min((due ^ got).trailing_zeros() as usize / 8)
 }
 
 /// Nothing is lost on the way: each step can be undone. Shifts and spread were chosen among many so
