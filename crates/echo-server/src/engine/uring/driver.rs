@@ -141,6 +141,7 @@ impl<R: Ring> Driver<R> {
             group: Group::Small,
             suits: Group::Small,
             streak: 0,
+            left_some: false,
             failure: None,
         };
         let refused = match self.connections.insert(connection) {

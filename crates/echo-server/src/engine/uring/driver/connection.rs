@@ -5,8 +5,9 @@ use std::{mem, time::Duration};
 use super::{Chunk, Group, NONE, Request, Ring, SMALL};
 use crate::{session::Session, slots::Key};
 
-/// So many receives in a row that fill small buffers and leave more make a connection get large
-/// ones; so many that would have fitted in a small one make it get those again.
+/// So many receives that fill small buffers and leave more make a connection get large ones, if
+/// nothing came in between that is small; so many in a row that would have fitted in a small one make
+/// it get those again.
 pub(super) const STREAK: u8 = 8;
 
 pub(super) struct Connection<S> {
@@ -22,8 +23,10 @@ pub(super) struct Connection<S> {
     /// The buffers that it receives into, and those that suit it.
     pub(super) group: Group,
     pub(super) suits: Group,
-    /// Receives in a row that speak for the other group.
+    /// Receives that speak for the other group.
     pub(super) streak: u8,
+    /// The last one left some, which the next one takes.
+    pub(super) left_some: bool,
     /// The error number that ended it.
     pub(super) failure: Option<i32>,
 }
@@ -116,11 +119,16 @@ impl<S> Connection<S> {
 
     /// Which buffers suit it, after one of `group` was filled with `len` bytes.
     pub(super) fn judge(&mut self, group: Group, len: u32, left_some: bool) {
+        let is_rest = mem::replace(&mut self.left_some, left_some);
         let (speaks_for_other, other) = match group {
             Group::Small => (len == SMALL.size && left_some, Group::Large),
             Group::Large => (len <= SMALL.size && !left_some, Group::Small),
         };
-        self.streak = if speaks_for_other { self.streak.saturating_add(1) } else { 0 };
+        if speaks_for_other {
+            self.streak = self.streak.saturating_add(1);
+        } else if group == Group::Large || !is_rest {
+            self.streak = 0;
+        }
         if self.streak >= STREAK {
             (self.suits, self.streak) = (other, 0);
         }

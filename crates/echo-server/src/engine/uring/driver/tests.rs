@@ -433,5 +433,25 @@ fn who_fills_small_buffers_and_leaves_more_gets_large_ones() {
     assert_eq!(asked, [Asked::Receive(Group::Large)]);
 }
 
+#[test]
+fn who_sends_a_little_more_than_a_small_buffer_holds_gets_large_ones_too() {
+    for (small, gets_large) in [(0, true), (1, false)] {
+        let mut stage = Stage::new(&[]);
+        let key = stage.connect();
+        let mut asked = Vec::new();
+        for _ in 0..STREAK {
+            let whole = stage.data(&vec![7; SMALL.size as usize]);
+            let Completion::Received(full) = whole else { unreachable!() };
+            let full = Completion::Received(Received { left_some: true, ..full });
+            asked.extend(stage.turn([(key, full)]));
+            for _ in 0..=small {
+                let rest = stage.data(b"rest");
+                asked.extend(stage.turn([(key, rest)]));
+            }
+        }
+        assert_eq!(asked.contains(&Asked::CancelReceive), gets_large, "small: {small}");
+    }
+}
+
 const AGAIN: i32 = Errno::AGAIN.raw_os_error();
 const PIPE: i32 = Errno::PIPE.raw_os_error();
