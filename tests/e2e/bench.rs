@@ -216,6 +216,42 @@ fn what_never_comes_back_is_unanswered_with_its_age() {
 }
 
 #[test]
+fn what_stands_since_the_warm_up_is_unanswered_too() {
+    let silent = serve(|_, stream| drop((stream, thread::sleep(Duration::from_secs(60)))));
+    let (code, json) = bench(&silent, "-c 2 -d 500ms --warmup 100ms --timeout 200ms");
+    assert_eq!((code, count(&json, "/unanswered")), (1, 2), "{json}");
+    assert_adds_up(&json);
+    let one_stands = serve(|connection, stream| {
+        echo(stream, |number, _| connection > 0 || number < 2);
+        thread::sleep(Duration::from_secs(60));
+    });
+    let (code, json) = bench(&one_stands, "-c 4 -d 500ms --warmup 100ms --timeout 200ms");
+    assert_eq!(code, 1, "{json}");
+    assert_adds_up(&json);
+}
+
+#[test]
+fn whatever_becomes_of_stdout_every_file_is_written() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("run.hlog");
+    let few = ["-c", "1", "-d", "200ms", "--warmup", "0s"];
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(client_path());
+    command.args(["bench", &server.endpoint, "--json"]).args(few).arg("--hlog").arg(&log);
+    let output = command.args(["--html", "/dev/full"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(std::fs::read_to_string(&log).unwrap().contains("#[End"));
+
+    let mut piped = client_to_nowhere();
+    let output = piped.args(["bench", &server.endpoint, "--hlog", "-"]).args(few).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.lines().last().unwrap().starts_with("#[End"), "nothing but the log: {said}");
+    let (_, json) = bench(&server.endpoint, "-c 1 -d 200ms --warmup 0s --hlog -");
+    assert_eq!(json["kind"], "bench", "the last line");
+}
+
+#[test]
 fn damage_is_counted_and_named() {
     let target = serve(|_, stream| {
         echo(stream, |number, message| {
@@ -346,11 +382,11 @@ fn what_stands_in_the_way_of_a_run_is_said_with_a_way_out() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot connect to") && said.contains("start the server"), "{said}");
 
-    let few = format!("ulimit -n 100; exec '{}' bench {free} -c 200", client_path());
+    let few = format!("ulimit -n 100; exec '{}' bench {free} -c 200 --threads 2", client_path());
     let output = Command::new("sh").args(["-c", &few]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("264 open files, and 100 are allowed"), "{said}");
+    assert!(said.contains("266 open files, and 100 are allowed"), "{said}");
     assert!(said.contains("ulimit"), "{said}");
 
     for (args, words) in [

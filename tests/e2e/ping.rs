@@ -211,7 +211,29 @@ fn no_reply_at_all_ends_with_the_deadline() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let words = ["seq=1 lost: no reply by the end of the run", "0 received, 100% loss"];
-    assert_told(&ping(&target, &["-w", "300ms"]), 1, &words);
+    assert_told(&ping(&target, &["-w", "300ms", "-c", "1"]), 1, &words);
+}
+
+#[test]
+fn what_is_on_its_way_at_the_deadline_is_not_lost() {
+    let late = || {
+        serve_once(|mut stream| {
+            let mut probe = [0; 64];
+            while stream.read_exact(&mut probe).is_ok() {
+                thread::sleep(Duration::from_millis(200));
+                let _ = stream.write_all(&probe);
+            }
+        })
+    };
+    let words = ["2 probes transmitted, 1 received, 1 on the way, 0% loss"];
+    assert_told(&ping(&late(), &["-i", "0s", "-w", "300ms"]), 0, &words);
+    let words = ["seq=2 lost: no reply by the end of the run", "2 probes transmitted, 1 received"];
+    assert_told(&ping(&late(), &["-i", "0s", "-w", "300ms", "-c", "2"]), 1, &words);
+    let nothing = serve_once(|mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let words = ["1 probes transmitted, 0 received"];
+    assert_told(&ping(&nothing, &["-w", "300ms"]), 1, &words);
 }
 
 #[test]

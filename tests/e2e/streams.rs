@@ -42,6 +42,27 @@ fn a_closed_stdout_ends_an_endless_stream_without_an_error() {
     assert!(said.contains("our output was closed"), "{said}");
 }
 
+#[test]
+fn who_reads_our_output_slowly_is_not_taken_for_a_path_that_stands() {
+    let server = Server::start(&[]);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let sent = noise(1 << 20);
+    file.write_all(&sent).unwrap();
+    let mut sending = Command::new(client_path())
+        .args(["send", &server.endpoint, "--timeout", "300ms", "-f"])
+        .arg(file.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0];
+    sending.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1)); // what the test is about
+    let output = output_of(sending);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(first[0] == sent[0] && output.stdout == sent[1..]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a_local_error() {

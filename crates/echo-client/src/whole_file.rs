@@ -18,6 +18,9 @@ use std::{
 use tempfile::Builder;
 use thiserror::Error;
 
+/// The longest name that is part of another, in bytes; file systems allow for 255.
+const MAX_TOLD_NAME: usize = 200;
+
 /// A file cannot be written.
 #[derive(Debug, Error)]
 #[error("cannot write {}", path.display())]
@@ -72,6 +75,11 @@ impl WholeFile {
         let place =
             Place::of(path).map_err(|source| WriteError { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), place })
+    }
+
+    /// Whether it is what goes to stdout.
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self.place, Place::Stdout)
     }
 
     /// Writes what `fill` writes, and all of it.
@@ -140,8 +148,11 @@ fn folder_of(path: &Path) -> &Path {
 fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let folder = folder_of(path);
     let mut prefix = OsString::from(".");
-    prefix.push(path.file_name().unwrap_or_default());
-    prefix.push(".");
+    // So that it can be told whose it is; a name that is as long as names may be leaves no room.
+    if let Some(name) = path.file_name().filter(|name| name.len() <= MAX_TOLD_NAME) {
+        prefix.push(name);
+        prefix.push(".");
+    }
     let mut beside = Builder::new();
     beside.prefix(&prefix).suffix(".tmp");
     // A new file as any other program makes it, less what the umask takes; else as the old one was.
@@ -254,6 +265,15 @@ mod tests {
             // Until killed; without a parent, until its end of the pipe is gone.
             io::stdin().read_to_end(&mut Vec::new()).map(|_| ())
         });
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_names_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let longest = folder.path().join("n".repeat(255));
+        write(&longest, "whole").unwrap();
+        assert_eq!(fs::read_to_string(&longest).unwrap(), "whole");
+        assert!(WholeFile::check(&folder.path().join("n".repeat(256))).is_err());
     }
 
     #[test]

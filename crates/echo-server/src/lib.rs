@@ -34,8 +34,9 @@ mod wait;
 use std::{
     io::{self, Write},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -60,6 +61,9 @@ use fault::{FaultArg, Front};
 use listener::Listener;
 use service::Service;
 use udp::UdpSocket;
+
+/// How long the last words may take, at a second signal.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// The `echo-server` command.
 #[must_use]
@@ -176,9 +180,10 @@ impl Server {
 
     /// Lowers the number of connections to what this process has descriptors for.
     fn fit_into_descriptors(&mut self) {
-        let sockets = self.workers.iter().map(Vec::len).sum::<usize>() + self.udp.len();
-        let asked = self.config.max_connections;
-        self.config.max_connections = limits::connections(asked, self.workers.len(), sockets);
+        let own = self.workers.iter().map(Vec::len).sum::<usize>() + self.udp.len();
+        let (asked, each) = (self.config.max_connections, self.front.descriptors_of_each());
+        let (workers, sockets) = (self.workers.len(), own + self.front.descriptors());
+        self.config.max_connections = limits::connections(asked, each, workers, sockets);
     }
 
     /// Serves until `shutdown` has begun and every connection has ended or was cut; then the log is
@@ -272,6 +277,18 @@ fn announce(server: &Server) -> io::Result<()> {
     }
 }
 
+/// Says it, if stderr takes it soon. Not by the log, whose thread would not come to write it.
+fn last_words(words: &'static str) {
+    let (said, heard) = mpsc::channel();
+    let saying = thread::Builder::new().spawn(move || {
+        say(format_args!("{words}"));
+        let _ = said.send(());
+    });
+    if saying.is_ok() {
+        let _ = heard.recv_timeout(LAST_WORDS);
+    }
+}
+
 /// The first SIGTERM or SIGINT begins the shutdown, the second ends the process.
 fn begin_on_signal(shutdown: &Arc<Shutdown>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
@@ -279,8 +296,7 @@ fn begin_on_signal(shutdown: &Arc<Shutdown>) -> io::Result<()> {
     thread::Builder::new().name("signals".into()).spawn(move || {
         for _ in signals.forever() {
             if shutdown.has_begun() {
-                // Not by the log, whose thread would not come to write it.
-                say(format_args!("echo-server: ended by a second signal; connections were cut"));
+                last_words("echo-server: ended by a second signal; connections were cut");
                 std::process::exit(i32::from(exit::FAILED));
             }
             info!("finishing connections; a second signal ends at once");

@@ -24,12 +24,16 @@ pub(crate) fn bench(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Endin
     let result = run(&settings, &stop, &mut |progress| status.show(progress));
     status.wipe();
     let outcome = result?;
+    // Files first, and all of them: whatever becomes of stdout, they are written; and the object of
+    // --json is the last line, also behind a file that goes to stdout.
+    let written = report::write(&outcome, log.as_ref(), page.as_ref());
+    let is_for_files = [&log, &page].into_iter().flatten().any(WholeFile::is_stdout);
     if globals.json {
         print(&format!("{}\n", outcome.to_json()))?;
-    } else if !quiet {
+    } else if !quiet && !is_for_files {
         print(&Table(&outcome).to_string())?;
     }
-    report::write(&outcome, log.as_ref(), page.as_ref())?;
+    written?;
     match outcome.verdict() {
         Verdict::Invalid => Err(Invalid(outcome.invalid.join("; ")).into()),
         verdict => {

@@ -42,7 +42,8 @@ pub(super) fn connect(
     numbers: &[u32],
     stop: &AtomicBool,
 ) -> anyhow::Result<Connected> {
-    allow_files(numbers.len() as u64 + SPARE_FILES)?;
+    // Each thread waits for its sockets with one more.
+    allow_files(numbers.len() as u64 + u64::from(settings.threads) + SPARE_FILES)?;
     let next = AtomicUsize::new(0);
     let shared = Mutex::new((Vec::with_capacity(numbers.len()), Vec::new(), None));
     let connect_some = || {

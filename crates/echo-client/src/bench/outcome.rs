@@ -215,7 +215,7 @@ pub struct Datagrams {
 impl Datagrams {
     /// The share of `sent` that was lost or late and that cannot have been dropped by us.
     pub(super) fn loss_on_path(&self, sent: u64) -> f64 {
-        let missed = (self.lost + self.late).saturating_sub(self.dropped.unwrap_or(0));
+        let missed = self.lost.saturating_add(self.late).saturating_sub(self.dropped.unwrap_or(0));
         missed as f64 / sent.max(1) as f64
     }
 }

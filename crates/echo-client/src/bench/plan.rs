@@ -7,8 +7,11 @@ use super::{MAX_INTERVALS, Mode, Settings, clock::nanos, pace::Arrivals};
 /// Nanoseconds of a second.
 pub(super) const SECOND: u64 = 1_000_000_000;
 
-/// How long what is missing is waited for after an interrupt.
+/// How long what is missing is waited for after an interrupt, at least ...
 const INTERRUPTED_DRAIN: u64 = SECOND;
+
+/// ... and as often as long as the longest that was seen.
+const LONGEST_TIMES: u64 = 2;
 
 /// Settings, in bytes and in nanoseconds from the start of the load.
 #[derive(Debug)]
@@ -61,10 +64,12 @@ impl Plan {
         self.until().saturating_add(self.drain.load(Ordering::Relaxed))
     }
 
-    /// Ends measuring now, if it has not ended yet; whoever asks for that does not want to wait.
-    pub(super) fn end(&self, now: u64) {
-        self.until.fetch_min(now, Ordering::Relaxed);
-        self.drain.fetch_min(INTERRUPTED_DRAIN, Ordering::Relaxed);
+    /// Ends measuring at `at`, if it does not end before; whoever asks for that does not want to wait
+    /// longer for a message than one can take, which is `longest` so far.
+    pub(super) fn end(&self, at: u64, longest: u64) {
+        self.until.fetch_min(at, Ordering::Relaxed);
+        let drain = longest.saturating_mul(LONGEST_TIMES).max(INTERRUPTED_DRAIN);
+        self.drain.fetch_min(drain, Ordering::Relaxed);
     }
 
     /// Whether a message that was due at `at` is measured.

@@ -42,6 +42,7 @@ pub(super) fn run(
     mut path: Box<dyn Path>,
 ) -> Probe {
     let wait = settings.patience();
+    let is_over = || clock.now() >= plan.patience_ends();
     let mut probe = Probe { sent: 0, received: 0, rtt: histogram(), failed: None };
     clock.wait_for_start();
     for number in 0.. {
@@ -51,12 +52,16 @@ pub(super) fn run(
         }
         let measured = plan.measures(now);
         probe.sent += u64::from(measured);
-        match exchange(plan, &mut *path, number, wait) {
+        match exchange(plan, &mut *path, number, wait, &is_over) {
             Ok(Some(took)) if measured => {
                 probe.received += 1;
                 probe.rtt.saturating_record(super::nanos(took));
             }
             Ok(Some(_)) => {}
+            Ok(None) if is_over() => {
+                probe.sent -= u64::from(measured); // it may be on its way
+                break;
+            }
             Ok(None) if settings.is_datagrams() => {}
             Ok(None) => {
                 probe.failed = Some(format!("nothing came for {}", figures::duration(wait)));
@@ -72,16 +77,18 @@ pub(super) fn run(
     probe
 }
 
-/// How long the message with this number is on its way; none when it is not back in time.
+/// How long the message with this number is on its way; none when it is not back in time, or before
+/// all is over.
 fn exchange(
     plan: &Plan,
     path: &mut dyn Path,
     number: u64,
     wait: Duration,
+    is_over: &dyn Fn() -> bool,
 ) -> io::Result<Option<Duration>> {
     let sent = path.send()?;
     let (until, mut arrivals) = (sent + wait, Vec::new());
-    while Instant::now() < until {
+    while Instant::now() < until && !is_over() {
         path.receive(until, &mut arrivals)?;
         for arrival in arrivals.drain(..) {
             match arrival {

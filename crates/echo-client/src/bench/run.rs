@@ -24,7 +24,7 @@ use super::{
     probe, stall,
     stream::Stream,
     tally::{Tally, count_reason},
-    worker::{Finished, Report, Worker},
+    worker::{Finished, Report, TICK, Worker},
 };
 use crate::figures;
 
@@ -94,7 +94,10 @@ pub fn run(
                 false => carry::<StreamFlow<_>>(plan, clock, share, reports, worker),
             };
             let starting = thread::Builder::new().name(format!("load-{worker}"));
-            starting.spawn_scoped(scope, carry).inspect_err(|_| plan.end(0)).context(NO_THREAD)?;
+            starting
+                .spawn_scoped(scope, carry)
+                .inspect_err(|_| plan.end(0, 0))
+                .context(NO_THREAD)?;
         }
         drop(reports);
         let probe = match probing {
@@ -103,7 +106,7 @@ pub fn run(
                 let probe = || probe::run(settings, &plan, clock, path);
                 let starting = thread::Builder::new().name("probe".into());
                 let probe = starting.spawn_scoped(scope, probe);
-                Some(probe.inspect_err(|_| plan.end(0)).context(NO_THREAD)?)
+                Some(probe.inspect_err(|_| plan.end(0, 0)).context(NO_THREAD)?)
             }
         };
         let collected = Collected::new(&plan, threads).collect(&collected, clock, stop, watch)?;
@@ -236,7 +239,8 @@ impl<'a> Collected<'a> {
                 Err(RecvTimeoutError::Disconnected) => anyhow::bail!("a thread has panicked"),
             }
             if stop.load(Ordering::Relaxed) {
-                self.plan.end(clock.now());
+                // By then every thread has heard of it: what they count ends where the time does.
+                self.plan.end(clock.now() + TICK, self.total.service.max());
             }
         }
         self.finished.sort_by_key(|finished| finished.worker);

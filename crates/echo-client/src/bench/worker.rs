@@ -26,7 +26,7 @@ use super::{
 const BUFFER: usize = 64 << 10;
 
 /// How often a thread looks up from its messages: for the end, for SIGINT, for connections that stand.
-const TICK: u64 = 50_000_000;
+pub(super) const TICK: u64 = 50_000_000;
 
 /// How often it looks whether everything is back at the end.
 const DRAIN_TICK: u64 = 2_000_000;
@@ -184,6 +184,9 @@ impl<'a, F: Flow<Socket: Source>> Worker<'a, F> {
             for event in &self.events {
                 let Token(index) = event.token();
                 self.load.event(index, event.is_writable(), &mut self.again);
+                if event.is_read_closed() {
+                    self.load.look_again(index, &mut self.again);
+                }
             }
             std::mem::swap(&mut self.again, &mut self.having);
             for index in self.having.drain(..) {
@@ -313,6 +316,14 @@ impl<F: Flow> Load<'_, F> {
                 self.put_in_schedule(index);
             }
             Err(error) => self.fail(index, &error),
+        }
+    }
+
+    /// Has a connection receive once more: behind the last bytes of its peer there is the end, of which
+    /// no event will tell.
+    fn look_again(&mut self, index: usize, again: &mut Vec<usize>) {
+        if let Some(Some(carried)) = self.flows.get_mut(index) {
+            carried.queue(Left::More, index, again);
         }
     }
 

@@ -121,6 +121,22 @@ impl<'a> Datagrams<'a> {
         }
     }
 
+    /// Sends one until anything comes, whatever it is.
+    pub(super) fn rouse(&mut self, len: usize) -> Result<(), Broken> {
+        for _ in 0..TRIES {
+            self.send(len)?;
+            let until = self.until(Instant::now() + self.wait());
+            while self.trial.wait(self.socket.as_fd(), PollFlags::IN, until)? {
+                let Err(error) = self.socket.recv(&mut self.buffer) else { return Ok(()) };
+                match Errno::from_io_error(&error) {
+                    Some(Errno::INTR | Errno::MSGSIZE | Errno::AGAIN) => {}
+                    _ => return Err(failed("receiving", &error)),
+                }
+            }
+        }
+        Err(self.silence())
+    }
+
     /// Sends one of each length, and those again that do not come back. Between two, what comes is
     /// received for as long as the `pace` says, unless all are back.
     pub(super) fn exchange(&mut self, lens: &[usize], pace: Duration) -> Result<Vec<Fate>, Broken> {

@@ -23,16 +23,19 @@ pub(super) fn write(report: &Report, strict: bool, output: &mut dyn Write) -> io
     let mut xml = Writer::new_with_indent(output, b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let page = Page { report, strict };
-    let tests = report.done.len().to_string();
+    let late = usize::from(report.time_is_up);
+    let tests = (report.done.len() + late).to_string();
+    let errors = page.of(&report.done, Verdict::Error) + late;
     xml.create_element("testsuites")
         .with_attribute(("name", "echo-client check"))
         .with_attribute(("tests", tests.as_str()))
         .with_attribute(("failures", page.count(&report.done, Verdict::Failure).as_str()))
-        .with_attribute(("errors", page.count(&report.done, Verdict::Error).as_str()))
+        .with_attribute(("errors", errors.to_string().as_str()))
         .with_attribute(("time", seconds(report.took).as_str()))
         .write_inner_content(|xml| {
             let same_family = |a: &Done, b: &Done| a.check.family() == b.check.family();
-            report.done.chunk_by(same_family).try_for_each(|suite| page.write_suite(xml, suite))
+            report.done.chunk_by(same_family).try_for_each(|suite| page.write_suite(xml, suite))?;
+            if report.time_is_up { page.write_time_is_up(xml) } else { Ok(()) }
         })?;
     xml.get_mut().write_all(b"\n")
 }
@@ -64,7 +67,36 @@ impl Page<'_> {
     }
 
     fn count(&self, suite: &[Done], verdict: Verdict) -> String {
-        suite.iter().filter(|done| self.verdict(done) == verdict).count().to_string()
+        self.of(suite, verdict).to_string()
+    }
+
+    fn of(&self, suite: &[Done], verdict: Verdict) -> usize {
+        suite.iter().filter(|done| self.verdict(done) == verdict).count()
+    }
+
+    /// A suite for what was not done: who reads the others alone would take the run for a good one.
+    fn write_time_is_up<W: Write>(&self, xml: &mut Writer<W>) -> io::Result<()> {
+        let message = format!("the time was up: {} checks were not run", self.report.not_run);
+        xml.create_element("testsuite")
+            .with_attribute(("name", "deadline"))
+            .with_attribute(("tests", "1"))
+            .with_attribute(("failures", "0"))
+            .with_attribute(("errors", "1"))
+            .with_attribute(("skipped", "0"))
+            .with_attribute(("time", "0.000"))
+            .write_inner_content(|xml| {
+                xml.create_element("testcase")
+                    .with_attribute(("classname", "deadline"))
+                    .with_attribute(("name", "deadline"))
+                    .with_attribute(("time", "0.000"))
+                    .write_inner_content(|xml| {
+                        let error =
+                            xml.create_element("error").with_attribute(("type", "deadline"));
+                        error.with_attribute(("message", message.as_str())).write_empty().map(drop)
+                    })
+                    .map(drop)
+            })
+            .map(drop)
     }
 
     fn write_suite<W: Write>(&self, xml: &mut Writer<W>, suite: &[Done]) -> io::Result<()> {
@@ -187,6 +219,16 @@ mod tests {
         let strict = written(&report, true);
         assert!(strict[1].contains(" failures=2 "));
         assert_eq!(strict[7], "failure type=WARN message=odd");
+    }
+
+    #[test]
+    fn a_run_whose_time_was_up_is_not_all_green() {
+        let mut report = sample(&[("basic.connect", Outcome::Pass, "fine")]);
+        (report.time_is_up, report.not_run) = (true, 33);
+        let all = written(&report, false);
+        assert!(all[0].contains(" tests=2 failures=0 errors=1 "), "{}", all[0]);
+        let last = all.last().unwrap();
+        assert_eq!(last, "error type=deadline message=the time was up: 33 checks were not run");
     }
 
     #[test]

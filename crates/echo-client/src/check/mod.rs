@@ -31,7 +31,6 @@ mod trips;
 use std::{
     io::{self, IsTerminal},
     ops::ControlFlow,
-    path::Path,
 };
 
 use crate::{
@@ -62,32 +61,39 @@ pub(crate) fn check(args: &CheckArgs, globals: &Globals) -> anyhow::Result<Endin
     let interrupted = interrupt::flag()?;
     let stdout = io::stdout();
     let table = Table::new(globals.color.is_on(&stdout), globals.verbosity, stdout.is_terminal());
-    let has_lines = !globals.json && args.junit.as_deref() != Some(Path::new("-"));
+    let has_lines = !globals.json && !junit.as_ref().is_some_and(WholeFile::is_stdout);
     let mut runner = Runner::new(&selection, globals, &interrupted)?;
     runner.end_after(args.deadline);
-    if has_lines {
-        print(&table.head(&selection, runner.rtt()))?;
-    }
+    // What cannot be printed is told in the end, when there is a file to be written before.
+    let head = if has_lines { print(&table.head(&selection, runner.rtt())) } else { Ok(()) };
+    let mut printed = match head {
+        Err(error) if junit.is_none() => return Err(error),
+        head => head,
+    };
     let report = runner.run(&mut |event| {
         let line = match event {
-            _ if !has_lines => return Ok(ControlFlow::Continue(())),
+            _ if !has_lines || printed.is_err() => return Ok(ControlFlow::Continue(())),
             Event::Begins(check) => table.begins(check),
             Event::Ended(done) => table.line(done),
         };
         // Whoever stops reading has seen enough, unless there is a file to be written.
-        match print_unless_closed(&line)? {
-            false if args.junit.is_none() => Ok(ControlFlow::Break(())),
-            _ => Ok(ControlFlow::Continue(())),
+        match print_unless_closed(&line) {
+            Ok(false) if junit.is_none() => return Ok(ControlFlow::Break(())),
+            Err(error) if junit.is_none() => return Err(error),
+            Err(error) => printed = Err(error),
+            Ok(_) => {}
         }
+        Ok(ControlFlow::Continue(()))
     })?;
+    let written = junit
+        .map_or(Ok(()), |junit| junit.write(|output| junit::write(&report, args.strict, output)));
+    printed?;
     if has_lines {
         print(&table.tail(&report))?;
     }
     if globals.json {
         print(&json::line(&report))?;
     }
-    if let Some(junit) = junit {
-        junit.write(|output| junit::write(&report, args.strict, output))?;
-    }
+    written?;
     Ok(Ending { is_good: report.is_good(args.strict), last_words: None })
 }

@@ -225,7 +225,7 @@ impl<'a> Runner<'a> {
     fn answers(&self) -> Result<(), Broken> {
         let trial = self.trial();
         if let Endpoint::Udp { .. } = self.selection.target() {
-            return trial.datagrams()?.ask(PROBE_SIZE).map(drop);
+            return trial.datagrams()?.rouse(PROBE_SIZE);
         }
         let mut conn = trial.connect()?;
         conn.send(&message())?;

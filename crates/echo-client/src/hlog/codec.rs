@@ -36,9 +36,9 @@ const HEADER: usize = 40;
 /// Bytes of one histogram before deflating: every bucket up to `u64::MAX` with a count of 9 bytes.
 const MAX_INFLATED: u64 = 1 << 19;
 
-/// Samples of one histogram, far more than an interval can bring; so many lines as a log may have,
-/// in so many files as a report takes, cannot overflow their sum.
-const MAX_SAMPLES: u64 = 1 << 35;
+/// Samples of one run, whether in one histogram or in the lines of a log: ten million per second for
+/// three years. So many files as a report takes cannot overflow their sum.
+pub(super) const MAX_SAMPLES: u64 = 1 << 50;
 
 /// A text that is no histogram, or not one that merges exactly with ours.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{DecodeError, LEGEND, Tag, decode};
+use super::{DecodeError, LEGEND, Tag, codec::MAX_SAMPLES, decode};
 use crate::bench::Counts;
 
 /// The longest line of a log: far more than a histogram or a run's settings take.
@@ -30,6 +30,8 @@ pub(crate) struct Header {
     base: Option<Duration>,
     start: Option<Duration>,
     intervals: u64,
+    /// Of all of them.
+    samples: u64,
     end: Option<u64>,
 }
 
@@ -134,7 +136,12 @@ impl Header {
         }
         if !text.starts_with('#') {
             self.intervals += 1;
-            return interval(text).map(Some);
+            let interval = interval(text)?;
+            self.samples = self.samples.saturating_add(interval.samples.total());
+            if self.samples > MAX_SAMPLES {
+                return Err(DecodeError::TooMany.into());
+            }
+            return Ok(Some(interval));
         }
         if let Some(version) = text.strip_prefix("#[Histogram log format version ") {
             let version = version.trim_end_matches(']');

@@ -31,7 +31,7 @@ pub(crate) struct PingArgs {
     #[arg(short = 'W', long, value_name = "DUR", value_parser = echo_cli::positive_duration)]
     pub(super) wait: Option<Duration>,
 
-    /// Stop after this time, whatever is still missing
+    /// Stop after this time; with -c, what is still missing is lost
     #[arg(short = 'w', long, value_name = "DUR", value_parser = echo_cli::positive_duration)]
     pub(super) deadline: Option<Duration>,
 

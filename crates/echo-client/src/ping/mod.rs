@@ -147,11 +147,13 @@ impl<'a> Session<'a> {
         let mut arrivals = Vec::new();
         while !interrupted.load(Ordering::Relaxed) && !self.output.is_closed() {
             let now = Instant::now();
-            if end.is_some_and(|end| now >= end) {
-                self.lose_all("no reply by the end of the run")?;
-                break;
-            }
             self.give_up_overdue(now)?;
+            if end.is_some_and(|end| now >= end) {
+                if self.args.count.is_some() {
+                    self.lose_all("no reply by the end of the run")?;
+                }
+                break; // without a number of them, one may always be on its way
+            }
             let is_last = self.args.count.is_some_and(|count| self.begun >= count);
             if is_last && self.awaited == 0 {
                 break;

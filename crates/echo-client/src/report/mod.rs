@@ -62,15 +62,17 @@ pub(crate) fn report(args: &ReportArgs, globals: &Globals) -> anyhow::Result<End
     }
     let comparison = baseline.as_ref().map(|baseline| Comparison::of(baseline, &now));
     let baseline = baseline.as_ref().zip(comparison.as_ref());
+    let is_for_page = page.as_ref().is_some_and(WholeFile::is_stdout);
+    let written = page.map_or(Ok(()), |page| {
+        let view = View { command: "report", now: &now, baseline, warnings: &warnings };
+        page.write(|output| output.write_all(page::page(&view).as_bytes()))
+    });
     if globals.json {
         print(&json::json(&now, baseline, &warnings))?;
-    } else if !globals.verbosity.quiet {
+    } else if !globals.verbosity.quiet && !is_for_page {
         print(&table::table(&now, baseline))?;
     }
-    if let Some(page) = page {
-        let view = View { command: "report", now: &now, baseline, warnings: &warnings };
-        page.write(|output| output.write_all(page::page(&view).as_bytes()))?;
-    }
+    written?;
     match Judgement::of(&now) {
         Some(Judgement { verdict: Verdict::Invalid, reasons }) => {
             Err(Invalid(reasons.join("; ")).into())
@@ -85,7 +87,7 @@ pub(crate) fn report(args: &ReportArgs, globals: &Globals) -> anyhow::Result<End
 /// What `bench` writes: a log and a page of the run just done.
 ///
 /// # Errors
-/// [`WriteError`](crate::WriteError)
+/// [`WriteError`](crate::WriteError) of the first that cannot be written; the other is written.
 pub(crate) fn write(
     outcome: &Outcome,
     log: Option<&WholeFile>,
@@ -95,15 +97,13 @@ pub(crate) fn write(
         return Ok(()); // taking all samples together is work
     }
     let part = Part::of(outcome);
-    if let Some(log) = log {
-        log.write(|output| part.write_log(output))?;
-    }
-    if let Some(page) = page {
+    let logged = log.map_or(Ok(()), |log| log.write(|output| part.write_log(output)));
+    let drawn = page.map_or(Ok(()), |page| {
         let now = Side::of(vec![part]);
         let view = View { command: "bench", now: &now, baseline: None, warnings: &[] };
-        page.write(|output| output.write_all(page::page(&view).as_bytes()))?;
-    }
-    Ok(())
+        page.write(|output| output.write_all(page::page(&view).as_bytes()))
+    });
+    logged.and(drawn)
 }
 
 #[cfg(test)]

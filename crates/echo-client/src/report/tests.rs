@@ -184,7 +184,13 @@ fn the_judgement_is_that_of_the_worst_run_with_its_name() {
     assert_eq!(verdict(vec![invalid(), lossy(), good()]), Verdict::Failed);
     let reasons = judged(vec![invalid(), lossy()]).unwrap().reasons;
     assert_eq!(reasons, ["slow: we sent late", "lossy: 3 messages did not come back"]);
-    assert_eq!(judged(vec![good(), Part { summary: None, ..good() }]), None);
+    // One of another program has no verdict, and hides none.
+    let foreign = || Part { summary: None, ..good() };
+    assert_eq!(judged(vec![good(), foreign()]), None);
+    assert_eq!(verdict(vec![invalid(), foreign()]), Verdict::Invalid);
+    assert_eq!(verdict(vec![foreign(), lossy()]), Verdict::Failed);
+    let reasons = judged(vec![foreign(), lossy()]).unwrap().reasons;
+    assert_eq!(reasons, ["lossy: 3 messages did not come back"]);
 }
 
 #[test]

@@ -15,20 +15,24 @@ pub(crate) struct Judgement {
 }
 
 impl Judgement {
-    /// The worst of all parts; none when one is of another program, which tells none.
+    /// The worst of all parts. One of another program tells nothing: with it, none is good.
     pub(crate) fn of(side: &Side) -> Option<Self> {
-        let runs: Option<Vec<_>> =
-            side.parts().map(|part| part.summary.as_ref().map(|run| (&*part.name, run))).collect();
-        let runs = runs?;
+        let runs: Vec<_> = side
+            .parts()
+            .filter_map(|part| part.summary.as_ref().map(|run| (&*part.name, run)))
+            .collect();
+        let is_told = runs.len() == side.parts().count();
         let any = |verdict| runs.iter().any(|(_, run)| run.verdict() == verdict);
         let worst = [Verdict::Failed, Verdict::Invalid].into_iter().find(|it| any(*it));
         let mut reasons = Vec::new();
         for (name, run) in &runs {
             let said = run.reasons.iter().cloned().chain(failures(run));
-            let prefix = if runs.len() > 1 { format!("{name}: ") } else { String::new() };
+            let prefix =
+                if runs.len() > 1 || !is_told { format!("{name}: ") } else { String::new() };
             reasons.extend(said.map(|reason| format!("{prefix}{reason}")));
         }
-        Some(Self { verdict: worst.unwrap_or(Verdict::Good), reasons })
+        let verdict = worst.or(is_told.then_some(Verdict::Good))?;
+        Some(Self { verdict, reasons })
     }
 
     /// The verdict in words.
@@ -55,7 +59,7 @@ fn failures(run: &Summary) -> Vec<String> {
         failures.push(format!("{count} messages did not come back{oldest}"));
     }
     if let Some(datagrams) = run.datagrams {
-        let missed = figures::count(datagrams.lost + datagrams.late);
+        let missed = figures::count(datagrams.lost.saturating_add(datagrams.late));
         if run.lost_too_many() {
             let percent = datagrams.loss * 100.0;
             failures.push(format!("{missed} datagrams were lost or late, {percent:.3} %"));

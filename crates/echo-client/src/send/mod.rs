@@ -151,6 +151,8 @@ impl Exchange {
                     if !output.write(payload)? {
                         break End::OutputClosed;
                     }
+                    // While nobody took our output, nobody looked whether something came.
+                    self.in_flight.came_back();
                 }
                 Ok(None) => {
                     self.in_flight.wait_for_input_end(SENDER_GRACE);

@@ -47,6 +47,9 @@ use door::Door;
 use relay::Relay;
 use spoiler::Spoilers;
 
+/// What a relay has open: a listener, its bell, and the way to what is behind.
+const DESCRIPTORS_OF_A_RELAY: usize = 3;
+
 /// What stands in front of the engine and spoils what it does; nothing, unless asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Front {
@@ -104,6 +107,22 @@ impl Front {
         let (door, listeners) = Door::new(workers)?;
         self.door = Some(door);
         Ok(listeners)
+    }
+
+    /// Descriptors that it has, whoever connects.
+    pub(crate) fn descriptors(&self) -> usize {
+        // Each relay but the public one listens at a door of its own, as the engine does.
+        self.public.len() + self.datagrams.len() + DESCRIPTORS_OF_A_RELAY * self.relays()
+    }
+
+    /// Descriptors that a connection takes: its own, and the two ends behind each relay.
+    pub(crate) fn descriptors_of_each(&self) -> usize {
+        1 + 2 * self.relays()
+    }
+
+    /// How many a connection goes through.
+    fn relays(&self) -> usize {
+        if self.public.is_empty() { 0 } else { self.of_streams.len() }
     }
 
     /// Spoils, on threads of its own, until a shutdown has begun.

@@ -45,7 +45,7 @@ pub(crate) struct UdpSocket {
 
 /// The threads of all UDP endpoints.
 #[derive(Debug)]
-pub(crate) struct Endpoints(Vec<JoinHandle<()>>);
+pub(crate) struct Endpoints(Vec<JoinHandle<io::Result<()>>>);
 
 struct Worker {
     service: Arc<Service>,
@@ -110,22 +110,24 @@ impl Endpoints {
         Ok(Self(threads))
     }
 
-    /// Waits until all have ended, which they do once a shutdown has begun.
+    /// Waits until all have ended, which they do once a shutdown has begun, or they fail.
     pub(crate) fn join(self) -> io::Result<()> {
         let ended: Vec<_> = self.0.into_iter().map(JoinHandle::join).collect();
         let panicked = |_| io::Error::other("a UDP thread has panicked");
-        ended.into_iter().try_for_each(|ended| ended.map_err(panicked))
+        ended.into_iter().try_for_each(|ended| ended.map_err(panicked)?)
     }
 }
 
 impl Worker {
-    fn run(mut self) {
-        if let Err(error) = self.answer() {
+    fn run(mut self) -> io::Result<()> {
+        let answered = self.answer();
+        if let Err(error) = &answered {
             // The rest of the service ends in good order.
             warn!(%error, "a UDP endpoint failed, ending");
             self.service.shutdown.begin();
         }
         self.service.settle(&Summary { datagrams: self.done, ..Summary::default() });
+        answered
     }
 
     /// An error is one of waiting: then there is nothing left to be done.

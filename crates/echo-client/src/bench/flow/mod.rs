@@ -121,9 +121,12 @@ impl Turn<'_> {
         measured
     }
 
-    /// Counts messages that have not come back when their connection is over at `at`.
+    /// Counts messages that have not come back when their connection is over at `at`. Those of the
+    /// warm-up, too, if measuring has begun: all the time they were due.
     fn never_came(&mut self, sent: Sent, count: u64, at: u64) {
-        if self.plan.measures(sent.due) {
+        let is_measured = self.plan.measures(sent.due);
+        if is_measured || self.plan.measures(at) {
+            self.tally.sent += if is_measured { 0 } else { count };
             self.tally.unanswered += count;
             self.tally.oldest = self.tally.oldest.max(at.saturating_sub(sent.at));
         }

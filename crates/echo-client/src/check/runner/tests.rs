@@ -1,5 +1,7 @@
 //! Services that die under a check, for a while or for good.
 
+use std::{net::UdpSocket, thread};
+
 use clap::Parser;
 
 use super::*;
@@ -13,7 +15,11 @@ use crate::{
 
 /// Runs these checks on the peer, which gets so long to come back.
 fn run(peer: &Peer, words: &str, revival: Duration) -> Report {
-    let line = format!("x check {} {words}", peer.target());
+    run_at(&peer.target(), words, revival)
+}
+
+fn run_at(target: &Endpoint, words: &str, revival: Duration) -> Report {
+    let line = format!("x check {target} {words}");
     let Args { command: Command::Check(args), globals } = Args::parse_from(line.split(' ')) else {
         panic!("not check: {line}");
     };
@@ -89,7 +95,7 @@ fn a_run_with_a_death_is_not_good_whatever_the_checks_have_seen() {
 fn of_a_service_that_never_answered_no_check_is_to_blame() {
     let deaf = Peer::each(|_, _stream| {
         loop {
-            std::thread::park();
+            thread::park();
         }
     });
     let report = run(&deaf, "basic.connect basic.no-newline --timeout 300ms", Duration::ZERO);
@@ -116,7 +122,7 @@ fn what_holds_back_the_end_of_a_message_is_no_part_of_the_round_trip() {
     let held = Duration::from_millis(40);
     let holds_ends_back = Peer::each(move |_, mut stream| {
         echo_changed(&mut stream, |bytes| {
-            std::thread::sleep(if bytes.len() > 1 { held } else { Duration::ZERO });
+            thread::sleep(if bytes.len() > 1 { held } else { Duration::ZERO });
             true
         })
     });
@@ -170,5 +176,23 @@ fn a_service_that_returns_other_bytes_is_wrong_and_not_dead() {
     });
     let report = run(&peer, "basic.hello basic.octets", Duration::ZERO);
     assert_eq!(outcomes(&report), [("basic.hello", Pass), ("basic.octets", Fail)]);
+    assert!(report.deaths.is_empty());
+}
+
+#[test]
+fn a_service_that_returns_other_datagrams_is_wrong_and_not_dead() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = format!("udp://{}", socket.local_addr().unwrap()).parse().unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 1 << 16];
+        let mut is_well = true;
+        while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+            is_well &= len == PROBE_SIZE; // what the battery alone sends makes it ill
+            buffer[..len].iter_mut().for_each(|byte| *byte ^= u8::from(!is_well));
+            let _ = socket.send_to(&buffer[..len], from);
+        }
+    });
+    let report = run_at(&target, "udp.boundaries udp.sizes", Duration::ZERO);
+    assert_eq!(outcomes(&report), [("udp.boundaries", Fail), ("udp.sizes", Fail)]);
     assert!(report.deaths.is_empty());
 }

@@ -8,7 +8,7 @@ use std::{
     net::Shutdown as Half,
     os::fd::AsFd,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use echo_core::{Buffer, ECHO_READ_SIZE, Intake};
@@ -57,8 +57,10 @@ impl Connection {
                 readable = self.read(now)?;
             }
             let stuck = self.session.echo.unsent() > 0 && !self.write(now)?;
+            let is_over = self.service.shutdown.deadline().is_some_and(|at| at <= Instant::now());
             let echo = &mut self.session.echo;
-            echo.tick(now);
+            // Who was let in late has as long as all others.
+            echo.tick(if is_over { Duration::MAX } else { now });
             if echo.end().is_some() {
                 return Ok(());
             }
@@ -134,6 +136,7 @@ impl Connection {
         events.set(PollFlags::IN, reads);
         events.set(PollFlags::OUT, echo.unsent() > 0);
         let wake_at = echo.wake_at().and_then(|at| self.service.instant(at));
+        let wake_at = wake_at.into_iter().chain(self.service.shutdown.deadline()).min();
         let socket = (self.socket.as_fd(), events);
         let [ready] = if told {
             wait([socket], wake_at)?

@@ -33,7 +33,7 @@ use super::{CUT_GRACE, Work};
 use crate::{
     acceptor::{Accepted, Acceptor},
     admission::Slot,
-    listener::Listener,
+    listener::{BACKLOG, Listener},
     peer::Peer,
     service::Service,
     session::Session,
@@ -157,15 +157,17 @@ impl Engine {
         }
     }
 
-    /// Accepts who waits; false when some may be left, for want of room.
+    /// Accepts who waits; false when some may be left, for want of room. More than the system keeps
+    /// waiting were not there when the service ended.
     fn take_backlog(&mut self, which: usize) -> bool {
-        loop {
+        for _ in 0..BACKLOG {
             match self.accept(which) {
                 Accepted::NoneWaiting => return true,
                 Accepted::Rest => return false,
                 Accepted::Connection(..) | Accepted::GoOn => {}
             }
         }
+        true
     }
 }
 

@@ -199,6 +199,8 @@ impl Worker {
             return;
         }
         self.changed = false;
+        // Before the doors: a pause that is over by then opens them.
+        self.paused = self.acceptor.pause().is_some();
         while let Some(socket) = self.early.pop_front() {
             if self.service.config.once && self.acceptor.is_done() {
                 self.early.clear();
@@ -215,7 +217,7 @@ impl Worker {
         // An accept that goes on takes a whole backlog in, whether there is room for it or not.
         let fits = self.service.admission.room() >= usize::from(BACKLOG);
         let everyone = fits && !self.service.config.once;
-        self.paused = self.acceptor.pause().is_some();
+        self.paused |= self.acceptor.pause().is_some();
         for which in 0..self.doors.len() {
             match self.doors[which] {
                 Door::Open { everyone: open } if is_done || rests || open && !everyone => {
@@ -235,8 +237,9 @@ impl Worker {
 
     /// Nobody else is to come, but who is in the backlog was told by the kernel that we are here.
     fn take_backlog(&mut self, which: usize, now: Duration) {
-        let once = self.service.config.once;
-        while !once && !self.cut {
+        let is_wanted = !self.service.config.once && !self.cut;
+        // More than the system keeps waiting were not there when the service ended.
+        for _ in 0..if is_wanted { BACKLOG } else { 0 } {
             match self.acceptor.accept(which) {
                 Accepted::Connection(socket, slot, peer) => {
                     let session = Session::new(slot, peer, now);
