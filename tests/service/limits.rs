@@ -2,14 +2,14 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{
     Engine,
@@ -32,6 +32,7 @@ pub(crate) const TESTS: crate::Tests = tests![
     a_lack_of_descriptors_neither_ends_nor_spins_the_server,
     one_address_has_so_many_connections_and_no_more,
     a_peer_that_does_not_read_is_cut_and_nobody_else,
+    a_peer_that_reads_little_at_a_time_is_not_cut,
 ];
 
 pub(crate) const TESTS_OF_WORKERS: crate::Tests = tests![spinning_makes_nobody_late];
@@ -158,7 +159,7 @@ fn a_lack_of_descriptors_neither_ends_nor_spins_the_server(engine: Engine) {
     // When connections end, who waited is served.
     let (last, others) = all.split_last().unwrap();
     for stream in others {
-        stream.shutdown(std::net::Shutdown::Both).unwrap();
+        stream.shutdown(Shutdown::Both).unwrap();
     }
     last.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut back = [0];
@@ -229,4 +230,32 @@ fn a_peer_that_does_not_read_is_cut_and_nobody_else(engine: Engine) {
     assert!(line.contains("the peer does not read"), "{line}");
     drop(neighbour);
     assert!(server.stop().status.success(), "who was cut before is no reason to fail");
+}
+
+/// A system tells that there is room again only when a good part of what it keeps was taken; the
+/// peer has read for longer than the timeout by then.
+fn a_peer_that_reads_little_at_a_time_is_not_cut(engine: Engine) {
+    const STALL: Duration = Duration::from_millis(400);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let server = engine.start(&["--stall-timeout", "400ms", "--idle-timeout", "0s"]);
+    let stream = server.connect();
+    SockRef::from(&stream).set_recv_buffer_size(64 << 10).unwrap();
+    let sent = noise(24 << 20); // more than fits into all the buffers on the way
+    let back = thread::scope(|scope| {
+        scope.spawn(|| {
+            (&stream).write_all(&sent).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut back = Vec::with_capacity(sent.len());
+        let start = Instant::now();
+        while start.elapsed() < 4 * STALL {
+            let n = (&stream).take(16 << 10).read_to_end(&mut back).unwrap();
+            assert_eq!(n, 16 << 10);
+            thread::sleep(PAUSE);
+        }
+        (&stream).read_to_end(&mut back).unwrap();
+        back
+    });
+    assert!(back == sent);
+    assert!(server.stop().status.success());
 }

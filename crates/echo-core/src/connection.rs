@@ -191,6 +191,18 @@ impl<D: Decoder> EchoConnection<D> {
         }
     }
 
+    /// Input waits at `now` that was not taken in yet: the peer is not silent. For engines that can
+    /// be behind their sockets, before [`tick`](Self::tick).
+    pub fn input_waits(&mut self, now: Duration) {
+        self.last_input = now;
+    }
+
+    /// What is unsent waits for the peer only since `now`: it has just taken some of it, though it is
+    /// not known how much, or was not offered it before.
+    pub fn output_waits(&mut self, now: Duration) {
+        self.last_output = now;
+    }
+
     /// True when everything is sent that will be: shut down the write side.
     #[inline]
     pub fn owes_fin(&self) -> bool {
@@ -485,6 +497,26 @@ mod tests {
         echo.received(&[0; 9], 9, secs(1));
         echo.sent(0, secs(5));
         assert_eq!(echo.wake_at(), Some(secs(6)));
+    }
+
+    #[test]
+    fn a_peer_is_neither_silent_nor_slow_when_its_bytes_are_only_not_taken_in_yet() {
+        let mut echo = raw();
+        echo.input_waits(secs(9));
+        echo.tick(secs(18));
+        assert_eq!((echo.reason(), echo.wake_at()), (None, Some(secs(19))));
+        echo.received(&[0; 9], 9, secs(18));
+        echo.output_waits(secs(22));
+        echo.tick(secs(26));
+        assert_eq!((echo.end(), echo.wake_at()), (None, Some(secs(27))));
+        echo.drain(secs(26));
+        echo.input_waits(secs(27));
+        echo.tick(secs(27));
+        assert_eq!(
+            echo.reason(),
+            Some(Reason::Drain),
+            "at half of its time a drain ends the input"
+        );
     }
 
     #[test]

@@ -100,6 +100,18 @@ impl Link {
         self.into[1 - side].room() > 0 || self.reset
     }
 
+    /// Whether who waits at `side` to write is woken: the kernel does that only when a good part is
+    /// free.
+    pub(super) fn wakes_writer(&self, side: usize) -> bool {
+        self.is_writable(side) && (self.reset || !self.into[1 - side].wants_room)
+    }
+
+    /// What `side` has sent and the other has not read.
+    pub(super) fn untaken(&self, side: usize) -> usize {
+        let pipe = &self.into[1 - side];
+        pipe.written - pipe.read
+    }
+
     pub(super) fn lags(&self) -> bool {
         !self.reset && self.into.iter().any(Pipe::lags)
     }
@@ -143,7 +155,7 @@ impl Link {
     pub(super) fn was_read(&mut self, side: usize, n: usize) {
         let pipe = &mut self.into[side];
         pipe.read += n;
-        // The kernel, too, wakes writers only when a good part is free.
+        // As in `wakes_writer`.
         if pipe.wants_room && pipe.room() * 3 >= pipe.capacity {
             pipe.wants_room = false;
             self.edge[1 - side] = true;

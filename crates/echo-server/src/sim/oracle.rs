@@ -6,7 +6,8 @@
 //! whole frames of received == released == sent + unsent
 //! given to the peer == sent
 //! paused: from `unsent >= high water` until `unsent <= high water / 2`
-//! every deadline: not before it, and not a tick after it
+//! every deadline: not before it, and not a tick after it; nobody is late whose bytes only wait to be
+//! taken in
 //! ```
 
 use std::time::Duration;
@@ -48,10 +49,13 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Watch {
     side: usize,
-    last_input: Duration,
+    /// What the peer has read of what was sent.
+    taken: usize,
     /// At the earliest and at the latest: engines may know some moments better than is seen.
     known: [Known; 2],
     judged: Duration,
+    /// Something was sent or began to be; an engine that lags learns how that went a turn later.
+    settles: bool,
     fin_sent: Option<Duration>,
     /// Since which turn something is due that was not done.
     overdue: Option<Duration>,
@@ -61,8 +65,12 @@ pub(super) struct Watch {
 /// Moments since which deadlines count.
 #[derive(Debug, Clone, Copy)]
 struct Known {
+    /// When bytes last came in, or waited to.
+    last_input: Duration,
     /// When bytes last went out, or began to wait for that.
     last_output: Duration,
+    /// When the peer was last seen to read, if that may not have been looked for since.
+    taken: Option<Duration>,
     /// When it was told that the service ends, or the service was.
     drain: Option<Duration>,
 }
@@ -81,6 +89,10 @@ impl Status {
         }
     }
 
+    fn intake_is_open(&self) -> bool {
+        matches!(self.intake, Intake::Echo(_))
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.end.is_some()
     }
@@ -88,8 +100,17 @@ impl Status {
 
 impl Watch {
     pub(super) fn new(side: usize, status: Status, now: Duration) -> Self {
-        let known = [Known { last_output: now, drain: None }; 2];
-        Self { side, last_input: now, known, judged: now, fin_sent: None, overdue: None, status }
+        let known = Known { last_input: now, last_output: now, taken: None, drain: None };
+        Self {
+            side,
+            taken: 0,
+            known: [known; 2],
+            judged: now,
+            settles: false,
+            fin_sent: None,
+            overdue: None,
+            status,
+        }
     }
 
     /// The service ends since `begun`, and the connection is told `now`.
@@ -117,26 +138,47 @@ impl Watch {
         let (now, link, before) = (world.now, &world.links[id], self.status);
         self.judge_counts(link, &status, bounds)?;
         self.judge_pause(&status, bounds)?;
-        let begins_to_wait = before.unsent == 0 && status.sent + status.unsent > before.sent;
-        if status.received > before.received {
-            self.last_input = now;
-        }
-        if status.sent > before.sent || begins_to_wait {
-            let [earliest, latest] = &mut self.known;
-            earliest.last_output = if bounds.lags { self.judged } else { now };
-            latest.last_output = now;
-        }
-        self.judged = now;
+        self.learn(now, link, status, bounds);
         if self.fin_sent.is_none() && link.shut[self.side] {
             self.fin_sent = Some(now);
             let is_due = status.unsent == 0 && status.reason.is_some();
             ensure(is_due, "FIN before everything was sent")?;
         }
-        self.status = status;
-        self.judge_time(now, &before, bounds)?;
+        self.judge_time(now, link, &before, bounds)?;
         let fins = link.into[self.side].fin_read && self.fin_sent.is_some();
         let in_order = status.end == Some(How::InOrder);
         ensure(!in_order || fins, "an orderly end without both FIN")
+    }
+
+    /// Takes note of what has moved.
+    fn learn(&mut self, now: Duration, link: &Link, status: Status, bounds: &Bounds) {
+        let before = self.status;
+        let [earliest, latest] = &mut self.known;
+        if status.received > before.received {
+            (earliest.last_input, latest.last_input) = (now, now);
+        }
+        let begins_to_wait = before.unsent == 0 && status.sent + status.unsent > before.sent;
+        let moves = status.sent > before.sent || begins_to_wait;
+        if moves {
+            earliest.last_output = if bounds.lags { self.judged } else { now };
+            latest.last_output = now;
+        }
+        let taken = link.into[1 - self.side].read;
+        if bounds.lags {
+            if status.intake_is_open() && link.is_readable(self.side) {
+                latest.last_input = now; // it looks, if it has to know
+            }
+            if status.unsent > 0 && taken > self.taken {
+                latest.taken = Some(now);
+            }
+            if self.settles {
+                latest.last_output = now;
+            }
+        }
+        self.taken = taken;
+        self.settles = moves || self.settles && bounds.goes_on;
+        self.judged = now;
+        self.status = status;
     }
 
     fn judge_counts(
@@ -177,6 +219,7 @@ impl Watch {
     fn judge_time(
         &mut self,
         now: Duration,
+        link: &Link,
         before: &Status,
         bounds: &Bounds,
     ) -> Result<(), &'static str> {
@@ -189,13 +232,32 @@ impl Watch {
         let ended_by_us = before.reason.is_none() && by_us;
         let in_time = !ended_by_us || is_due(self.input_ends_at(bounds, &earliest));
         ensure(in_time, "its input was ended before its time")?;
+        let EchoLimits { drain_timeout, .. } = bounds.limits;
+        let must_end = is_due(earliest.drain.map(|begun| begun + drain_timeout / 2));
+        let waits = link.into[self.side].there() > 0 || link.into[self.side].fin_arrived;
+        let looks = before.intake_is_open() && (bounds.lags || self.status.unsent == 0);
+        let silent = !ended_by_us || must_end || !(looks && waits);
+        ensure(silent, "its input was ended while some waited")?;
+        let no_fin = is_due(self.fin_sent.map(|at| at + drain_timeout));
+        let drained = |by: Known| is_due(by.drain.map(|begun| begun + drain_timeout)) || no_fin;
+        let slow = !is_cut || drained(earliest) || latest.taken != Some(now);
+        ensure(slow, "cut while it read")?;
         let late_cut = end.is_none() && is_due(self.cut_at(bounds, &latest));
         let open = reason.is_none() && end.is_none();
         let late_end = open && is_due(self.input_ends_at(bounds, &latest));
         let is_overdue = (late_cut || late_end) && !bounds.goes_on;
         self.overdue = is_overdue.then(|| self.overdue.unwrap_or(now));
         let missed = self.overdue.is_some_and(|since| since + bounds.tick <= now);
-        ensure(!missed, "a deadline was missed")
+        let Some(taken) = latest.taken.filter(|_| missed && !drained(latest)) else {
+            return ensure(!missed, "a deadline was missed");
+        };
+        // It was looked whether the peer has taken some, and will be again if it has since.
+        let wait = bounds.limits.stall_timeout.max(bounds.limits.idle_timeout);
+        if wait.is_some_and(|wait| taken + wait <= now) {
+            self.known[1] = Known { last_output: now, taken: None, ..latest };
+            self.overdue = None;
+        }
+        Ok(())
     }
 
     /// When it has to be cut at the latest, from what was seen.
@@ -211,7 +273,7 @@ impl Watch {
 
     /// When its input has to be ended at the latest, from what was seen, if it is open.
     fn input_ends_at(&self, bounds: &Bounds, known: &Known) -> Option<Duration> {
-        let moved = self.last_input.max(known.last_output);
+        let moved = known.last_input.max(known.last_output);
         let Some(begun) = known.drain else {
             return bounds.limits.idle_timeout.map(|idle| moved + idle);
         };

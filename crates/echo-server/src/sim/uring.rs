@@ -205,6 +205,14 @@ impl Ring for Kernel {
         buffer.owner = Owner::OnItsWay;
     }
 
+    fn has_input(&self, socket: &End) -> bool {
+        self.world.borrow().links[socket.id].is_readable(SERVER)
+    }
+
+    fn untaken(&self, socket: &End) -> usize {
+        self.world.borrow().links[socket.id].untaken(SERVER)
+    }
+
     fn send_fin(&mut self, socket: &End) -> io::Result<()> {
         socket.shut_down()
     }
@@ -259,6 +267,7 @@ impl Kernel {
                 let twice = self.sends.iter().any(|(other, ..)| *other == key);
                 assert!(!twice, "two sends at once");
                 self.sends.push((key, id, bytes, start));
+                self.progress_send(key);
             }
             Op::CancelReceive => {
                 if self.strikes(Fault::CancelRace) {
@@ -285,10 +294,10 @@ impl Kernel {
     /// Whether there is a completion, or would be one.
     fn can_progress(&self, world: &World) -> bool {
         let readable = |id: usize| world.links[id].is_readable(SERVER);
-        let writable = |id: usize| world.links[id].is_writable(SERVER);
+        let woken = |id: usize| world.links[id].wakes_writer(SERVER);
         !self.completed.is_empty()
             || self.receives.iter().any(|(_, id, _)| readable(*id))
-            || self.sends.iter().any(|(_, id, ..)| writable(*id))
+            || self.sends.iter().any(|(_, id, ..)| woken(*id))
     }
 
     /// Carries out what can be by now.
@@ -308,7 +317,7 @@ impl Kernel {
         for (key, receives) in keys {
             if receives {
                 self.progress_receive(key);
-            } else {
+            } else if self.wakes_sender(key) {
                 self.progress_send(key);
             }
         }
@@ -354,6 +363,13 @@ impl Kernel {
             self.receives.swap_remove(at);
             return self.ended(key, result);
         }
+    }
+
+    /// Whether a waiting send is tried again.
+    fn wakes_sender(&self, key: Key) -> bool {
+        let mut sends = self.sends.iter();
+        let links = &self.world.borrow().links;
+        sends.any(|(other, id, ..)| *other == key && links[*id].wakes_writer(SERVER))
     }
 
     fn progress_send(&mut self, key: Key) {

@@ -162,13 +162,9 @@ impl<R: Ring> Driver<R> {
         for key in keys {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.session.echo.drain(now);
-                if connection.send == Send::Now {
-                    // It may be out since long, and nobody has heard of it: no time to judge it.
-                    self.timers.arm_by(key.index, Some(now));
-                    self.advance(key, now, ring);
-                } else {
-                    self.look_after(key, now, ring);
-                }
+                // Not judged before the next turn: what is out already may not be known yet.
+                self.timers.arm_by(key.index, connection.wake_after(now));
+                self.advance(key, now, ring);
             }
         }
     }
@@ -292,6 +288,7 @@ impl<R: Ring> Driver<R> {
                 self.lent[chunk.lease.group() as usize] -= 1;
                 ring.give_back(chunk.lease);
             }
+            connection.session.echo.output_waits(now); // until now it was our turn
             let own = connection.own.get_or_insert_default();
             unsent.append(&mut own.unsent);
             own.unsent = unsent;
@@ -351,6 +348,7 @@ impl<R: Ring> Driver<R> {
             let sent = usize::try_from(result).unwrap_or(0).min(left);
             if sent > 0 {
                 own.start += sent;
+                own.untaken = ring.untaken(&connection.socket);
                 connection.session.sent(sent, now);
             }
             if result == 0 || result < 0 && !is_passing(result) {
@@ -367,7 +365,10 @@ impl<R: Ring> Driver<R> {
     /// Ticks the connection, does what follows, and sets its timer.
     fn look_after(&mut self, key: Key, now: Duration, ring: &mut R) {
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.session.echo.tick(now);
+            if connection.session.echo.wake_at().is_some_and(|at| at <= now) {
+                connection.look(now, ring);
+                connection.session.echo.tick(now);
+            }
             self.timers.arm(key.index, connection.wake_after(now));
             self.advance(key, now, ring);
         }
@@ -388,7 +389,7 @@ impl<R: Ring> Driver<R> {
             } else if let Some(own) = &mut connection.own {
                 if !own.unsent.is_empty() {
                     let bytes = mem::take(&mut own.unsent);
-                    own.start = 0;
+                    (own.start, own.untaken) = (0, ring.untaken(socket));
                     ring.push(key, Request::Send { socket, bytes, start: 0 });
                     connection.send = Send::Waits;
                 } else if own.held.is_empty() {

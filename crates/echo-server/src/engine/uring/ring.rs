@@ -32,8 +32,9 @@ use io_uring::{
     squeue::{Entry, Flags},
     types::{BufRingEntry, Fd, SubmitArgs, Timespec},
 };
+use nix::libc::{TIOCOUTQ, c_int, ioctl};
 use rustix::{
-    event::PollFlags,
+    event::{self, PollFd, PollFlags},
     io::Errno,
     net::{self, RecvFlags, SendFlags, SocketFlags},
     param::page_size,
@@ -336,6 +337,18 @@ impl Ring for Uring {
 
     fn give_back(&mut self, lease: Lease) {
         self.pools[lease.group() as usize].give_back(lease);
+    }
+
+    fn has_input(&self, socket: &OwnedFd) -> bool {
+        let mut polled = [PollFd::new(socket, PollFlags::IN)];
+        event::poll(&mut polled, Some(&event::Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    fn untaken(&self, socket: &OwnedFd) -> usize {
+        let mut untaken: c_int = 0;
+        // SAFETY: this request writes an int to where it is told, and `untaken` is one.
+        let asked = unsafe { ioctl(socket.as_raw_fd(), TIOCOUTQ, &raw mut untaken) };
+        if asked == 0 { usize::try_from(untaken).unwrap_or(0) } else { 0 }
     }
 
     fn send_fin(&mut self, socket: &OwnedFd) -> io::Result<()> {

@@ -2,6 +2,8 @@
 
 use std::{mem, time::Duration};
 
+use echo_core::Intake;
+
 use super::{Chunk, Group, NONE, Request, Ring, SMALL};
 use crate::{session::Session, slots::Key};
 
@@ -38,6 +40,8 @@ pub(super) struct Own {
     pub(super) unsent: Vec<u8>,
     /// How much of what that has taken along was sent before.
     pub(super) start: usize,
+    /// Bytes sent that the peer had not taken when that began to wait, or at the last look.
+    pub(super) untaken: usize,
     /// Received and not released: the beginning of a frame.
     pub(super) held: Vec<u8>,
 }
@@ -70,6 +74,23 @@ impl<S> Connection<S> {
         self.group = self.suits;
         self.receive = Receive::Armed;
         ring.push(key, Request::Receive { socket: &self.socket, group: self.group });
+    }
+
+    /// Looks for what the ring has not told yet: a peer is not late when we are.
+    ///
+    /// The ring brings a part of what there is at a time, for want of buffers or by itself, and
+    /// tries a waiting send again only when a good part of what the system keeps has been taken.
+    pub(super) fn look(&mut self, now: Duration, ring: &impl Ring<Socket = S>) {
+        let receives = matches!(self.session.echo.intake(), Intake::Echo(_));
+        if receives && ring.has_input(&self.socket) {
+            self.session.echo.input_waits(now);
+        }
+        if let (Send::Waits, Some(own)) = (self.send, &mut self.own) {
+            let before = mem::replace(&mut own.untaken, ring.untaken(&self.socket));
+            if own.untaken < before {
+                self.session.echo.output_waits(now);
+            }
+        }
     }
 
     pub(super) fn fail(&mut self, result: i32) {

@@ -18,6 +18,12 @@ pub(crate) trait Ring {
     /// Hands a provided buffer back, to be received into again.
     fn give_back(&mut self, lease: Lease);
 
+    /// Whether a receive would bring something now: bytes, the peer's FIN, or an error.
+    fn has_input(&self, socket: &Self::Socket) -> bool;
+
+    /// Bytes sent that the peer's system has not taken.
+    fn untaken(&self, socket: &Self::Socket) -> usize;
+
     /// Shuts down the write side.
     fn send_fin(&mut self, socket: &Self::Socket) -> io::Result<()>;
 }

@@ -23,6 +23,9 @@ struct Script {
     sending: Vec<(Vec<u8>, usize)>,
     buffers: Vec<Vec<u8>>,
     lent: BTreeSet<u16>,
+    /// What every socket says of itself.
+    has_input: bool,
+    untaken: usize,
     fins: usize,
 }
 
@@ -61,6 +64,14 @@ impl Ring for Script {
 
     fn give_back(&mut self, lease: Lease) {
         assert!(self.lent.remove(&lease.0), "given back once");
+    }
+
+    fn has_input(&self, _socket: &Socket) -> bool {
+        self.has_input
+    }
+
+    fn untaken(&self, _socket: &Socket) -> usize {
+        self.untaken
     }
 
     fn send_fin(&mut self, _socket: &Socket) -> io::Result<()> {
@@ -304,6 +315,40 @@ fn a_peer_is_not_late_while_nobody_knows_what_it_was_sent() {
         assert_eq!(stage.service.summary().cut, 0, "drains: {drains}");
         assert_eq!((stage.ring.fins, *stage.closed.borrow()), (1, 1), "drains: {drains}");
     }
+}
+
+#[test]
+fn nobody_is_silent_whose_input_waits_to_be_received() {
+    let mut stage = Stage::new(&["--idle-timeout", "5s"]);
+    let key = stage.connect();
+    stage.ring.has_input = true;
+    stage.now += Duration::from_secs(60); // the process was stopped, or others were first
+    assert_eq!(stage.turn([]), []);
+    let hello = stage.data(b"hello");
+    assert_eq!(stage.turn([(key, hello)]), [Asked::SendNow(b"hello".to_vec())]);
+    stage.ring.has_input = false;
+    stage.turn([]);
+    stage.now += Duration::from_secs(5);
+    stage.turn([]);
+    assert_eq!(stage.ring.fins, 1, "now it is");
+}
+
+#[test]
+fn a_peer_that_takes_less_than_the_system_wakes_for_is_not_cut() {
+    let mut stage = Stage::new(&["--stall-timeout", "5s"]);
+    let key = stage.connect();
+    let hello = stage.data(b"hello");
+    stage.turn([(key, hello)]);
+    stage.ring.untaken = 1000;
+    let asked = stage.turn([(key, Completion::NotSent { result: -AGAIN })]);
+    assert_eq!(asked, [Asked::Send(b"hello".to_vec())]);
+    for untaken in [999, 1] {
+        stage.ring.untaken = untaken;
+        stage.now += Duration::from_secs(5);
+        assert_eq!(stage.turn([]), [], "{untaken}");
+    }
+    stage.now += Duration::from_secs(5);
+    assert_eq!(stage.turn([]), [Asked::CancelReceive, Asked::CancelSend]);
 }
 
 #[test]
