@@ -1,8 +1,9 @@
 //! What stands in front of the engine: faithful but for the fault, and not there without one.
 
 use std::{
+    fs,
     io::{Read, Write},
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -108,6 +109,24 @@ pub(super) fn a_front_holds_bounded_memory_while_a_peer_does_not_read(engine: En
     hear(&neighbour, b"after");
 }
 
+/// A peer that is gone is no longer seen once both sides have said what they will: the system asks.
+pub(super) fn a_front_asks_whether_its_peers_are_still_there(engine: Engine) {
+    let server = engine.start(&["--fault", "stall-after=1B"]);
+    let stream = server.connect();
+    say(&stream, b"hello");
+    half_close(&stream);
+    hear(&stream, b"h");
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let ends = [stream.peer_addr(), stream.local_addr()].map(|address| port(address.unwrap()));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_its = |fields: &Vec<&str>| {
+        fields.len() > 5 && fields[1].ends_with(&ends[0]) && fields[2].ends_with(&ends[1])
+    };
+    let mut rows = table.lines().map(|row| row.split_whitespace().collect());
+    let row = rows.find(is_its).expect("the server's end");
+    assert!(row[5].starts_with("02:"), "no keep-alive timer: {row:?}");
+}
+
 pub(super) fn every_fault_ends_when_told_to(engine: Engine) {
     for fault in ["never-close", "stall-after=1B", "idle-drop=10ms", "delay=1h", "drip=1h"] {
         let args = ["--fault", fault, "--drain-timeout", "300ms"];
@@ -197,7 +216,7 @@ pub(super) fn a_fault_shows_on_unix_sockets_and_spares_other_kinds_of_endpoints(
 pub(super) fn without_a_fault_nothing_stands_in_front(engine: Engine) {
     let threads = |server: &Server| {
         let path = format!("/proc/{}/task", server.pid().as_raw_nonzero());
-        std::fs::read_dir(path).unwrap().count()
+        fs::read_dir(path).unwrap().count()
     };
     let (plain, faulty) = (engine.start_alone(&[]), engine.start_alone(&NOTHING));
     for server in [&plain, &faulty] {

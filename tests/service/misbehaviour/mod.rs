@@ -31,6 +31,7 @@ pub(crate) const TESTS: crate::Tests = tests![
     a_front_that_does_nothing_loses_no_byte_and_no_half_close,
     a_front_that_does_nothing_passes_resets_on,
     a_front_holds_bounded_memory_while_a_peer_does_not_read,
+    a_front_asks_whether_its_peers_are_still_there,
     every_fault_ends_when_told_to,
     once_means_one_connection_with_a_fault_too,
     several_faults_are_shown_at_once,
@@ -42,7 +43,7 @@ pub(crate) const TESTS: crate::Tests = tests![
 
 use front::{
     a_fault_shows_on_unix_sockets_and_spares_other_kinds_of_endpoints,
-    a_fault_that_cannot_be_shown_is_a_usage_error,
+    a_fault_that_cannot_be_shown_is_a_usage_error, a_front_asks_whether_its_peers_are_still_there,
     a_front_holds_bounded_memory_while_a_peer_does_not_read,
     a_front_that_does_nothing_loses_no_byte_and_no_half_close,
     a_front_that_does_nothing_passes_resets_on, every_fault_ends_when_told_to,

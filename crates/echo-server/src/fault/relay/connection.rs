@@ -17,7 +17,7 @@ use std::{
 };
 
 use rustix::event::{PollFd, PollFlags};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 use tracing::debug;
 
 use crate::{
@@ -34,6 +34,10 @@ const READ_SIZE: usize = 64 << 10;
 
 /// How often a gate is tried that is shut.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// How long a peer is silent until the system asks whether it is still there, and how often then. One
+/// that is gone after its FIN does not show in any other way while nothing is sent.
+const ASK_AFTER: Duration = Duration::from_secs(10);
 
 /// How a connection ends: `Break` when it is over.
 type Flow = ControlFlow<()>;
@@ -86,6 +90,9 @@ pub(super) fn relay(
     behind: &Path,
     spoiler: &mut dyn Spoiler,
 ) -> Ending {
+    // Not on Unix sockets, whose end always shows.
+    let _ =
+        peer.set_tcp_keepalive(&TcpKeepalive::new().with_time(ASK_AFTER).with_interval(ASK_AFTER));
     spoiler.prepare(&peer);
     match admission(&peer, service, spoiler).and_then(|gate| Ok((gate, connect(behind)?))) {
         Ok((Gate::Open, behind)) => Connection::new(service, peer, behind, spoiler).run(),
