@@ -57,8 +57,8 @@ pub(super) struct Watch {
     /// Something was sent or began to be; an engine that lags learns how that went a turn later.
     settles: bool,
     fin_sent: Option<Duration>,
-    /// Since which turn something is due that was not done.
-    overdue: Option<Duration>,
+    /// Since which turn something is due that was not done, and whether that may be excused.
+    overdue: Option<(Duration, bool)>,
     status: Status,
 }
 
@@ -246,12 +246,15 @@ impl Watch {
         let open = reason.is_none() && end.is_none();
         let late_end = open && is_due(self.input_ends_at(bounds, &latest));
         let is_overdue = (late_cut || late_end) && !bounds.goes_on;
-        self.overdue = is_overdue.then(|| self.overdue.unwrap_or(now));
-        let missed = self.overdue.is_some_and(|since| since + bounds.tick <= now);
-        let Some(taken) = latest.taken.filter(|_| missed && !drained(latest)) else {
+        // Of a peer that may have taken some it is not known; of a drain that is over it is.
+        let excuse = latest.taken.filter(|_| !drained(latest));
+        let since = self.overdue.filter(|(_, excused)| *excused == excuse.is_some());
+        self.overdue = is_overdue.then(|| since.unwrap_or((now, excuse.is_some())));
+        let missed = self.overdue.is_some_and(|(since, _)| since + bounds.tick <= now);
+        let Some(taken) = excuse.filter(|_| missed) else {
             return ensure(!missed, "a deadline was missed");
         };
-        // It was looked whether the peer has taken some, and will be again if it has since.
+        // It was looked whether the peer has, and will be again if it has since.
         let wait = bounds.limits.stall_timeout.max(bounds.limits.idle_timeout);
         if wait.is_some_and(|wait| taken + wait <= now) {
             self.known[1] = Known { last_output: now, taken: None, ..latest };
