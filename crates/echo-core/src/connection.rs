@@ -20,6 +20,7 @@
 //! sent, and the peer's FIN awaited: a socket closed with unread input answers RST, and the peer would
 //! lose bytes that are still in flight.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::{Decoded, Decoder, FrameError};
@@ -41,30 +42,47 @@ pub struct EchoLimits {
     pub drain_timeout: Duration,
 }
 
-/// The state of one echo connection.
+/// The state of one echo connection: small, for a service has one for everyone who is silent, too.
 #[derive(Debug)]
 pub struct EchoConnection<D> {
     decoder: D,
-    limits: EchoLimits,
+    high_water: usize,
+    idle_timeout: Nanos,
+    stall_timeout: Nanos,
+    drain_timeout: Nanos,
     received: u64,
     released: u64, // <= received
     sent: u64,     // <= released
     /// Bytes received after the input was closed.
     discarded: u64,
     /// Why no more input is echoed.
-    input_closed: Option<Reason>,
+    input_closed: Option<Closed>,
+    /// When bytes last came in, and when some last went out or began to wait for that.
+    last_input: Nanos,
+    last_output: Nanos,
+    /// When a drain has begun.
+    drain: Nanos,
+    /// When the wait for the peer's FIN is over.
+    close_by: Nanos,
     peer_is_done: bool,
     paused: bool,
     fin_sent: bool,
-    /// When bytes last came in, and when some last went out or began to wait for that.
-    last_input: Duration,
-    last_output: Duration,
-    /// When a drain has begun.
-    drain: Option<Duration>,
-    /// When the wait for the peer's FIN is over.
-    close_by: Option<Duration>,
     end: Option<End>,
 }
+
+/// A [`Reason`], smaller.
+#[derive(Debug)]
+enum Closed {
+    PeerDone,
+    Idle,
+    Drain,
+    Frame(Box<FrameError>),
+}
+
+/// A time in nanoseconds, in half of what a [`Duration`] takes. The last one, after 584 years, never
+/// comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Nanos(u64);
 
 /// What to do with input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,21 +126,25 @@ pub enum End {
 impl<D: Decoder> EchoConnection<D> {
     /// A connection accepted at `now`, whose bytes are echoed in whole frames as `decoder` finds them.
     pub fn new(decoder: D, limits: EchoLimits, now: Duration) -> Self {
+        let now = Nanos::of(now);
         Self {
             decoder,
-            limits,
+            high_water: limits.high_water,
+            idle_timeout: limits.idle_timeout.map_or(Nanos::NEVER, Nanos::of),
+            stall_timeout: limits.stall_timeout.map_or(Nanos::NEVER, Nanos::of),
+            drain_timeout: Nanos::of(limits.drain_timeout),
             received: 0,
             released: 0,
             sent: 0,
             discarded: 0,
             input_closed: None,
+            last_input: now,
+            last_output: now,
+            drain: Nanos::NEVER,
+            close_by: Nanos::NEVER,
             peer_is_done: false,
             paused: false,
             fin_sent: false,
-            last_input: now,
-            last_output: now,
-            drain: None,
-            close_by: None,
             end: None,
         }
     }
@@ -138,7 +160,7 @@ impl<D: Decoder> EchoConnection<D> {
             Intake::Pause
         } else {
             let unsent = usize::try_from(self.unsent()).unwrap_or(usize::MAX);
-            Intake::Echo(self.limits.high_water.saturating_sub(unsent).max(1))
+            Intake::Echo(self.high_water.saturating_sub(unsent).max(1))
         }
     }
 
@@ -152,9 +174,9 @@ impl<D: Decoder> EchoConnection<D> {
             return 0;
         }
         self.received += new as u64;
-        self.last_input = now;
+        self.last_input = Nanos::of(now);
         let released = self.whole_frames(held, D::decode);
-        self.release(released, now);
+        self.release(released, self.last_input);
         released
     }
 
@@ -164,8 +186,8 @@ impl<D: Decoder> EchoConnection<D> {
         let mut released = 0;
         if self.input_closed.is_none() {
             released = self.whole_frames(held, D::decode_eof);
-            self.release(released, now);
-            self.input_closed.get_or_insert(Reason::PeerDone);
+            self.release(released, Nanos::of(now));
+            self.input_closed.get_or_insert(Closed::PeerDone);
         }
         self.peer_is_done = true;
         self.end_in_order();
@@ -184,9 +206,9 @@ impl<D: Decoder> EchoConnection<D> {
         debug_assert!(n as u64 <= self.unsent());
         self.sent = self.released.min(self.sent + n as u64);
         if n > 0 {
-            self.last_output = now; // nothing taken is nothing read: it gives no more time
+            self.last_output = Nanos::of(now); // nothing taken is nothing read: it gives no more time
         }
-        if self.paused && self.unsent() <= (self.limits.high_water / 2) as u64 {
+        if self.paused && self.unsent() <= (self.high_water / 2) as u64 {
             self.paused = false;
         }
     }
@@ -194,13 +216,13 @@ impl<D: Decoder> EchoConnection<D> {
     /// Input waits at `now` that was not taken in yet: the peer is not silent. For engines that can
     /// be behind their sockets, before [`tick`](Self::tick).
     pub fn input_waits(&mut self, now: Duration) {
-        self.last_input = now;
+        self.last_input = Nanos::of(now);
     }
 
     /// What is unsent waits for the peer only since `now`: it has just taken some of it, though it is
     /// not known how much, or was not offered it before.
     pub fn output_waits(&mut self, now: Duration) {
-        self.last_output = now;
+        self.last_output = Nanos::of(now);
     }
 
     /// True when everything is sent that will be: shut down the write side.
@@ -212,14 +234,16 @@ impl<D: Decoder> EchoConnection<D> {
     /// The write side was shut down.
     pub fn fin_sent(&mut self, now: Duration) {
         self.fin_sent = true;
-        self.close_by = now.checked_add(self.limits.drain_timeout);
+        self.close_by = Nanos::of(now).after(self.drain_timeout);
         self.end_in_order();
     }
 
     /// The service ends: what still arrives is echoed until the input runs dry, at most for half of
     /// the time to drain; then the connection is ended from our side.
     pub fn drain(&mut self, now: Duration) {
-        self.drain.get_or_insert(now);
+        if !self.drains() {
+            self.drain = Nanos::of(now);
+        }
     }
 
     /// The connection was reset, or failed in another way.
@@ -230,13 +254,12 @@ impl<D: Decoder> EchoConnection<D> {
     /// Does what is due at `now`. Before that, take in what has arrived and send what can be sent: a
     /// peer is not late when we are.
     pub fn tick(&mut self, now: Duration) {
-        let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
+        let is_due = |at: Nanos| at != Nanos::NEVER && at <= Nanos::of(now);
         if self.end.is_some() {
             return;
         }
         if !is_due(self.cut_at()) && is_due(self.input_ends_at()) {
-            let reason = if self.drain.is_some() { Reason::Drain } else { Reason::Idle };
-            self.input_closed = Some(reason);
+            self.input_closed = Some(if self.drains() { Closed::Drain } else { Closed::Idle });
         }
         // What is left to flush may be late by now, too.
         if is_due(self.cut_at()) {
@@ -246,15 +269,15 @@ impl<D: Decoder> EchoConnection<D> {
 
     /// When to call [`tick`](Self::tick) at the latest.
     pub fn wake_at(&self) -> Option<Duration> {
-        let ends = [self.cut_at(), self.input_ends_at()];
-        ends.into_iter().flatten().min().filter(|_| self.end.is_none())
+        let at = self.cut_at().min(self.input_ends_at());
+        (self.end.is_none() && at != Nanos::NEVER).then(|| Duration::from_nanos(at.0))
     }
 
     /// True while bytes that move only put [`wake_at`](Self::wake_at) off: who has a timer for it
     /// needs no new one until that has rung.
     #[inline]
     pub fn is_steady(&self) -> bool {
-        self.unsent() == 0 && self.input_closed.is_none() && self.drain.is_none()
+        self.unsent() == 0 && self.input_closed.is_none() && !self.drains()
     }
 
     /// How it has ended, once it has.
@@ -265,7 +288,12 @@ impl<D: Decoder> EchoConnection<D> {
 
     /// Why input is not echoed any more.
     pub fn reason(&self) -> Option<Reason> {
-        self.input_closed
+        self.input_closed.as_ref().map(|closed| match closed {
+            Closed::PeerDone => Reason::PeerDone,
+            Closed::Idle => Reason::Idle,
+            Closed::Drain => Reason::Drain,
+            Closed::Frame(error) => Reason::Frame(**error),
+        })
     }
 
     /// Bytes received to be echoed.
@@ -298,19 +326,19 @@ impl<D: Decoder> EchoConnection<D> {
                 }
                 Ok(_) => return whole,
                 Err(error) => {
-                    self.input_closed.get_or_insert(Reason::Frame(error));
+                    self.input_closed.get_or_insert_with(|| Closed::Frame(Box::new(error)));
                     return whole;
                 }
             }
         }
     }
 
-    fn release(&mut self, n: usize, now: Duration) {
+    fn release(&mut self, n: usize, now: Nanos) {
         if self.unsent() == 0 {
             self.last_output = now; // from here on the peer can stall
         }
         self.released = self.received.min(self.released + n as u64);
-        self.paused |= self.unsent() >= self.limits.high_water as u64;
+        self.paused |= self.unsent() >= self.high_water as u64;
     }
 
     fn end_in_order(&mut self) {
@@ -319,32 +347,51 @@ impl<D: Decoder> EchoConnection<D> {
         }
     }
 
+    fn drains(&self) -> bool {
+        self.drain != Nanos::NEVER
+    }
+
     /// When the input is closed from our side, if nothing moves until then.
-    fn input_ends_at(&self) -> Option<Duration> {
+    fn input_ends_at(&self) -> Nanos {
         if self.input_closed.is_some() {
-            return None;
+            return Nanos::NEVER;
         }
-        match self.drain {
-            Some(begun) => {
-                let half = begun.saturating_add(self.limits.drain_timeout / 2);
-                // While something is unsent, nobody has looked whether there is more.
-                let since = self.last_input.max(self.last_output).max(begun);
-                let dry = (self.unsent() == 0).then_some(since.saturating_add(DRAIN_QUIET));
-                Some(dry.map_or(half, |dry| dry.min(half)))
-            }
-            None => self.last_input.max(self.last_output).checked_add(self.limits.idle_timeout?),
+        let moved = self.last_input.max(self.last_output);
+        if !self.drains() {
+            return moved.after(self.idle_timeout);
         }
+        let half = self.drain.after(Nanos(self.drain_timeout.0 / 2));
+        // While something is unsent, nobody has looked whether there is more.
+        if self.unsent() > 0 {
+            return half;
+        }
+        half.min(moved.max(self.drain).after(Nanos::of(DRAIN_QUIET)))
     }
 
     /// When the connection is cut, if nothing moves until then.
-    fn cut_at(&self) -> Option<Duration> {
-        let after = |since: Option<Duration>, wait: Option<Duration>| since?.checked_add(wait?);
-        let waits_for_peer = (self.unsent() > 0).then_some(self.last_output);
-        let flushes = waits_for_peer.filter(|_| self.input_closed.is_some());
-        let stalled = after(waits_for_peer, self.limits.stall_timeout);
-        let idle = after(flushes, self.limits.idle_timeout);
-        let drained = after(self.drain, Some(self.limits.drain_timeout));
-        [stalled, idle, drained, self.close_by].into_iter().flatten().min()
+    fn cut_at(&self) -> Nanos {
+        let mut at = self.drain.after(self.drain_timeout).min(self.close_by);
+        if self.unsent() > 0 {
+            at = at.min(self.last_output.after(self.stall_timeout));
+            if self.input_closed.is_some() {
+                at = at.min(self.last_output.after(self.idle_timeout)); // it only flushes
+            }
+        }
+        at
+    }
+}
+
+impl Nanos {
+    const NEVER: Self = Self(u64::MAX);
+
+    #[inline]
+    const fn of(time: Duration) -> Self {
+        let whole = time.as_secs().saturating_mul(1_000_000_000);
+        Self(whole.saturating_add(time.subsec_nanos() as u64))
+    }
+
+    const fn after(self, wait: Self) -> Self {
+        Self(self.0.saturating_add(wait.0))
     }
 }
 
@@ -509,6 +556,7 @@ mod tests {
         echo.output_waits(secs(22));
         echo.tick(secs(26));
         assert_eq!((echo.end(), echo.wake_at()), (None, Some(secs(27))));
+        echo.sent(9, secs(26));
         echo.drain(secs(26));
         echo.input_waits(secs(27));
         echo.tick(secs(27));

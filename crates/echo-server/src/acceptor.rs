@@ -6,7 +6,11 @@ use socket2::Socket;
 use tracing::debug;
 
 use crate::{
-    admission::Slot, listener::Listener, overload::Overload, peer::Peer, service::Service,
+    admission::{Seat, Slot},
+    listener::Listener,
+    overload::Overload,
+    peer::Peer,
+    service::Service,
     wait::Bell,
 };
 
@@ -25,7 +29,7 @@ pub(crate) struct Acceptor {
 #[derive(Debug)]
 pub(crate) enum Accepted {
     /// A non-blocking socket, and leave to serve this peer on it.
-    Connection(Socket, Slot, Peer),
+    Connection(Socket, Seat),
     /// One that was gone by then, or not let in: there may be more.
     GoOn,
     /// The backlog is empty.
@@ -107,14 +111,14 @@ impl Acceptor {
 
     /// Lets a connection in that was accepted with leave to. One that was reset while it waited has
     /// no peer any more: it is as if it had never come.
-    pub(crate) fn admit(&mut self, mut slot: Slot, socket: Socket) -> Accepted {
+    pub(crate) fn admit(&mut self, slot: Slot, socket: Socket) -> Accepted {
         let Ok(peer) = Peer::of(&socket) else { return Accepted::GoOn };
-        if !slot.claim(peer) {
+        let Some(seat) = slot.claim(peer) else {
             debug!(%peer, "refused: --max-per-peer");
             return Accepted::GoOn;
-        }
+        };
         self.accepted += 1;
-        Accepted::Connection(socket, slot, peer)
+        Accepted::Connection(socket, seat)
     }
 
     /// Makes of a failed accept what is to be done next.

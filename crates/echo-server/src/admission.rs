@@ -4,7 +4,7 @@
 //! kernel's backlog. It is given back when it is dropped, and that wakes whoever waits for one.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     mem,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -33,11 +33,13 @@ struct Taken {
 
 /// Leave to serve one connection, until dropped.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    service: Arc<Service>,
-    network: Option<IpAddr>,
-    /// Whether there was a connection.
-    claimed: bool,
+pub(crate) struct Slot(Arc<Service>);
+
+/// A slot and who has it.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    peer: Peer,
+    slot: Slot, // given back last
 }
 
 impl Admission {
@@ -80,44 +82,54 @@ impl Slot {
         let mut taken = admission.taken();
         (taken.slots < admission.max_connections).then(|| {
             taken.slots += 1;
-            Self { service: Arc::clone(service), network: None, claimed: false }
+            Self(Arc::clone(service))
         })
     }
 
-    /// Takes note of who it is for; false when that peer has too many already.
-    pub(crate) fn claim(&mut self, peer: Peer) -> bool {
-        let admission = &self.service.admission;
+    /// A seat for `peer`, unless that has too many already.
+    pub(crate) fn claim(self, peer: Peer) -> Option<Seat> {
+        let admission = &self.0.admission;
         if let (Some(max), Some(network)) = (admission.max_per_peer, peer.network()) {
             let mut taken = admission.taken();
             let of_network = taken.by_network.entry(network).or_default();
             if *of_network >= max {
-                return false;
+                return None;
             }
             *of_network += 1;
-            self.network = Some(network);
         }
-        self.claimed = true;
-        true
+        Some(Seat { peer, slot: self })
+    }
+}
+
+impl Seat {
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
     }
 
     pub(crate) fn service(&self) -> &Arc<Service> {
-        &self.service
+        &self.slot.0
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let admission = &self.service().admission;
+        let mut taken = admission.taken();
+        taken.ended += 1;
+        let network = self.peer.network().filter(|_| admission.max_per_peer.is_some());
+        if let Some(Entry::Occupied(mut entry)) = network.map(|of| taken.by_network.entry(of)) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.service.admission.taken();
+        let mut taken = self.0.admission.taken();
         taken.slots -= 1;
-        taken.ended += u64::from(self.claimed);
-        if let Some(network) = self.network {
-            if let Some(of_network) = taken.by_network.get_mut(&network) {
-                *of_network -= 1;
-                if *of_network == 0 {
-                    taken.by_network.remove(&network);
-                }
-            }
-        }
         let waiting = mem::take(&mut taken.waiting);
         drop(taken);
         waiting.iter().for_each(|bell| bell.ring());

@@ -16,6 +16,7 @@ mod args;
 mod config;
 mod engine;
 mod fault;
+mod framed;
 mod limits;
 mod listener;
 mod overload;

@@ -9,11 +9,11 @@ use std::{
 #[cfg(test)]
 use clap::Parser;
 #[cfg(test)]
-use echo_core::{Codec, EchoConnection};
+use echo_core::EchoConnection;
 
 use crate::{Summary, admission::Admission, config::Config, shutdown::Shutdown};
 #[cfg(test)]
-use crate::{args::Args, peer::Peer};
+use crate::{args::Args, framed::Framed, peer::Peer};
 
 /// One running service.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Service {
     ended: Mutex<Summary>,
     /// Connections that have ended, as they were then.
     #[cfg(test)]
-    witnessed: Mutex<Vec<(Peer, EchoConnection<Codec>)>>,
+    witnessed: Mutex<Vec<(Peer, EchoConnection<Framed>)>>,
 }
 
 impl Service {
@@ -81,13 +81,13 @@ impl Service {
 
     /// Keeps what a connection was like when it ended, for those who look.
     #[cfg(test)]
-    pub(crate) fn witness(&self, peer: Peer, echo: EchoConnection<Codec>) {
+    pub(crate) fn witness(&self, peer: Peer, echo: EchoConnection<Framed>) {
         self.witnessed.lock().unwrap_or_else(PoisonError::into_inner).push((peer, echo));
     }
 
     /// Those that have ended since this was last asked.
     #[cfg(test)]
-    pub(crate) fn witnessed(&self) -> Vec<(Peer, EchoConnection<Codec>)> {
+    pub(crate) fn witnessed(&self) -> Vec<(Peer, EchoConnection<Framed>)> {
         std::mem::take(&mut self.witnessed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -4,24 +4,24 @@
 use std::{io, sync::Arc, time::Duration};
 
 use echo_cli::escaped;
-use echo_core::{Codec, Decoder, EchoConnection, EchoLimits, End, Intake, Reason};
+use echo_core::{Decoder, EchoConnection, EchoLimits, End, Intake, Reason};
 use tracing::{debug, info};
 
-use crate::{Summary, admission::Slot, peer::Peer, service::Service};
+use crate::{Summary, admission::Seat, framed::Framed, peer::Peer, service::Service};
 
 /// A connection that has been let in.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) echo: EchoConnection<Codec>,
-    peer: Peer,
-    accepted: Duration,
-    slot: Slot,
+    pub(crate) echo: EchoConnection<Framed>,
+    /// When it was accepted, in nanoseconds.
+    accepted: u64,
+    seat: Seat,
 }
 
 impl Session {
-    /// `slot` gives leave to serve `peer`, who came at `now`.
-    pub(crate) fn new(slot: Slot, peer: Peer, now: Duration) -> Self {
-        let service = slot.service();
+    /// Of who came at `now` and has a seat.
+    pub(crate) fn new(seat: Seat, now: Duration) -> Self {
+        let service = seat.service();
         let config = &service.config;
         let limits = EchoLimits {
             high_water: config.high_water,
@@ -29,18 +29,19 @@ impl Session {
             stall_timeout: config.stall_timeout,
             drain_timeout: config.drain_timeout,
         };
-        let echo = EchoConnection::new(config.codec.clone(), limits, now);
-        debug!(%peer, "connected");
-        Self { echo, peer, accepted: now, slot }
+        let echo = EchoConnection::new(Framed::new(&config.codec), limits, now);
+        debug!(peer = %seat.peer(), "connected");
+        let accepted = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        Self { echo, accepted, seat }
     }
 
     pub(crate) fn service(&self) -> &Arc<Service> {
-        self.slot.service()
+        self.seat.service()
     }
 
     /// Whether it came by a Unix socket.
     pub(crate) fn is_local(&self) -> bool {
-        matches!(self.peer, Peer::Unix(_))
+        matches!(self.peer(), Peer::Unix(_))
     }
 
     /// `new` bytes came in, the end of `held`; none when the peer has sent FIN. Returns how many at
@@ -52,18 +53,18 @@ impl Session {
             self.echo.peer_done(held, now)
         } else {
             let data = &held[held.len() - new..];
-            debug!(peer = %self.peer, bytes = new, data = %escaped(data), "received");
+            debug!(peer = %self.peer(), bytes = new, data = %escaped(data), "received");
             self.echo.received(held, new, now)
         };
         if let (true, Some(Reason::Frame(error))) = (echoed, self.echo.reason()) {
-            info!(peer = %self.peer, %error, "ending the connection"); // this read has shown it
+            info!(peer = %self.peer(), %error, "ending the connection"); // this read has shown it
         }
         released
     }
 
     /// `n` of the released bytes were sent.
     pub(crate) fn sent(&mut self, n: usize, now: Duration) {
-        debug!(peer = %self.peer, bytes = n, "echoed");
+        debug!(peer = %self.peer(), bytes = n, "echoed");
         self.echo.sent(n, now);
     }
 
@@ -77,18 +78,17 @@ impl Session {
         self.service().config.codec.max_buffered()
     }
 
-    #[cfg(test)]
     pub(crate) fn peer(&self) -> Peer {
-        self.peer
+        self.seat.peer()
     }
 
-    /// Tells how it ended at `now`, and gives the slot back. The socket is to be closed before: who waits for
-    /// the slot may need its descriptor.
+    /// Tells how it ended at `now`, and gives the seat back. The socket is to be closed before: who waits for
+    /// it may need its descriptor.
     pub(crate) fn settle(mut self, failure: Option<&io::Error>, now: Duration) {
         if failure.is_some() {
             self.echo.failed();
         }
-        let (peer, service) = (self.peer, self.slot.service());
+        let (peer, service) = (self.peer(), self.seat.service());
         let (received, echoed) = (self.echo.bytes_received(), self.echo.bytes_sent());
         let mut why = match (failure, self.echo.reason()) {
             (Some(error), _) => error.to_string(),
@@ -102,7 +102,7 @@ impl Session {
         if is_cut {
             why.push_str("; cut, the peer did not finish in time");
         }
-        let took = now.saturating_sub(self.accepted);
+        let took = now.saturating_sub(Duration::from_nanos(self.accepted));
         debug!(%peer, received, echoed, ?took, why, "disconnected");
         // Those that a shutdown has cut; others would have been, without one.
         let deadline = service.shutdown.deadline();

@@ -17,8 +17,12 @@ pub(crate) struct Key {
 /// Half of a token is the index, half the generation.
 const INDEX_BITS: u32 = usize::BITS / 2;
 
-/// Indices leave a bit of their half unused: tokens that have it set are not keys.
-const PLACES: usize = 1 << (INDEX_BITS - 1);
+/// How many values there can be: more than any system has descriptors for. Indices leave at least a
+/// bit of their half unused: tokens that have it set are not keys.
+pub(crate) const PLACES: usize = 1 << PLACE_BITS;
+
+/// So many bits tell every index.
+pub(crate) const PLACE_BITS: u32 = if INDEX_BITS > 28 { 28 } else { INDEX_BITS - 1 };
 
 /// So many bits of the generation fit into a token.
 const GENERATION_MASK: u32 = u32::MAX >> (u32::BITS - INDEX_BITS);

@@ -11,19 +11,22 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use crate::slots::PLACE_BITS;
+
 /// How late a timer may ring. It never rings early.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// One timer for each index, armed or not.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    /// By the tick at which they ring.
-    armed: BTreeSet<(u64, u32)>,
+    /// The tick at which each rings, above its index: one number, for there are many of them.
+    armed: BTreeSet<u64>,
     /// The tick of each index, [`NEVER`] while it is not armed.
     ticks: Vec<u64>,
 }
 
-const NEVER: u64 = u64::MAX;
+/// The last tick, after 21 years, does not come.
+const NEVER: u64 = u64::MAX >> PLACE_BITS;
 
 impl Timers {
     /// Has `index` ring at `at`, whatever it was armed for; never, when there is no such time.
@@ -34,10 +37,10 @@ impl Timers {
             self.ticks.resize(place + 1, NEVER);
         }
         if self.ticks[place] != tick {
-            self.armed.remove(&(self.ticks[place], index));
+            self.armed.remove(&ring_of(self.ticks[place], index));
             self.ticks[place] = tick;
             if tick != NEVER {
-                self.armed.insert((tick, index));
+                self.armed.insert(ring_of(tick, index));
             }
         }
     }
@@ -52,16 +55,17 @@ impl Timers {
 
     /// When the next one rings.
     pub(crate) fn next(&self) -> Option<Duration> {
-        let (tick, _) = self.armed.first()?;
-        Some(time_of(*tick))
+        let ring = self.armed.first()?;
+        Some(time_of(ring >> PLACE_BITS))
     }
 
     /// One that rings at `now` or has rung before. It is not armed any more.
     pub(crate) fn ring(&mut self, now: Duration) -> Option<u32> {
-        let &(tick, index) = self.armed.first()?;
-        if time_of(tick) > now {
+        let ring = self.armed.first()?;
+        if time_of(ring >> PLACE_BITS) > now {
             return None;
         }
+        let index = u32::try_from(ring & ((1 << PLACE_BITS) - 1)).ok()?;
         self.arm(index, None);
         Some(index)
     }
@@ -70,7 +74,11 @@ impl Timers {
 /// The first tick that is not before `at`.
 fn tick_after(at: Duration) -> u64 {
     let ticks = at.as_nanos().div_ceil(TICK.as_nanos());
-    u64::try_from(ticks).unwrap_or(NEVER)
+    u64::try_from(ticks).map_or(NEVER, |ticks| ticks.min(NEVER))
+}
+
+fn ring_of(tick: u64, index: u32) -> u64 {
+    tick << PLACE_BITS | u64::from(index)
 }
 
 fn time_of(tick: u64) -> Duration {

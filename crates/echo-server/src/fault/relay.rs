@@ -18,9 +18,8 @@ use super::{door::Door, spoiler::Spoilers};
 use crate::{
     Summary,
     acceptor::{Accepted, Acceptor},
-    admission::Slot,
+    admission::Seat,
     listener::Listener,
-    peer::Peer,
     service::Service,
     wait::{wait, wait_all},
 };
@@ -73,10 +72,10 @@ impl Relay {
     }
 
     fn accept(&mut self, which: usize) {
-        if let Accepted::Connection(socket, slot, peer) = self.acceptor.accept(which) {
+        if let Accepted::Connection(socket, seat) = self.acceptor.accept(which) {
             let way = Arc::clone(&self.way);
             let thread = thread::Builder::new().name("relay".into()).stack_size(STACK_SIZE);
-            if let Err(error) = thread.spawn(move || way.serve(socket, &slot, peer)) {
+            if let Err(error) = thread.spawn(move || way.serve(socket, &seat)) {
                 self.acceptor.overloaded(&error);
             }
         }
@@ -123,8 +122,8 @@ impl Relay {
 }
 
 impl Way {
-    fn serve(&self, socket: Socket, slot: &Slot, peer: Peer) {
-        let service = slot.service();
+    fn serve(&self, socket: Socket, seat: &Seat) {
+        let (service, peer) = (seat.service(), seat.peer());
         let mut spoiler = (self.spoilers)();
         debug!(%peer, "relaying");
         let ending = connection::relay(socket, service, self.behind.way(), &mut *spoiler);

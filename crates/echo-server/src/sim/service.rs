@@ -35,10 +35,10 @@ pub(super) fn new(frames: &Frames, limits: EchoLimits, slots: usize) -> Arc<Serv
 
 /// A session for the connection `id`, which the peer's port tells.
 pub(super) fn session(service: &Arc<Service>, id: usize, now: std::time::Duration) -> Session {
-    let mut slot = Slot::reserve(service).expect("there is room");
+    let slot = Slot::reserve(service).expect("there is room");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(id).unwrap()));
-    assert!(slot.claim(Peer::Inet(address)));
-    Session::new(slot, Peer::Inet(address), now)
+    let seat = slot.claim(Peer::Inet(address)).expect("there is room for this peer");
+    Session::new(seat, now)
 }
 
 /// Adds how the connections of `sessions` are.

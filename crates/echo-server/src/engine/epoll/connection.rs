@@ -368,7 +368,8 @@ mod tests {
         fn new(args: &[&str]) -> Self {
             let slot = Slot::reserve(&Service::asked_for(args)).unwrap();
             let peer = Peer::Inet("192.0.2.1:1".parse().unwrap());
-            let connection = Connection::new(Session::new(slot, peer, Duration::ZERO));
+            let connection =
+                Connection::new(Session::new(slot.claim(peer).unwrap(), Duration::ZERO));
             Self { connection, stream: Script::default(), hot: vec![0; ECHO_READ_SIZE] }
         }
 

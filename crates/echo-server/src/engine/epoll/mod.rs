@@ -189,8 +189,8 @@ impl Worker {
             }
             let Some(&which) = self.backlogs.front() else { break };
             match self.acceptor.accept(which) {
-                Accepted::Connection(socket, slot, peer) => {
-                    let session = Session::new(slot, peer, self.now);
+                Accepted::Connection(socket, seat) => {
+                    let session = Session::new(seat, self.now);
                     let admitted = self.driver.admit(socket, session, self.now, &mut self.poll);
                     if let Err(error) = admitted {
                         self.acceptor.overloaded(&error);

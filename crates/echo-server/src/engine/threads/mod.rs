@@ -32,9 +32,8 @@ use tracing::warn;
 use super::{CUT_GRACE, Work};
 use crate::{
     acceptor::{Accepted, Acceptor},
-    admission::Slot,
+    admission::Seat,
     listener::{BACKLOG, Listener},
-    peer::Peer,
     service::Service,
     session::Session,
     wait::{wait, wait_all},
@@ -57,7 +56,7 @@ struct Engine {
     service: Arc<Service>,
     acceptor: Acceptor,
     /// A thread that waits for its connection: nobody is accepted whom no thread can serve.
-    spare: Option<SyncSender<(Socket, Slot, Peer)>>,
+    spare: Option<SyncSender<(Socket, Seat)>>,
 }
 
 impl Engine {
@@ -104,9 +103,9 @@ impl Engine {
             }
         };
         match self.acceptor.accept(which) {
-            Accepted::Connection(socket, slot, peer) => {
+            Accepted::Connection(socket, seat) => {
                 // It waits for nothing else, and there is room for one.
-                let _ = thread.send((socket, slot, peer));
+                let _ = thread.send((socket, seat));
                 Accepted::GoOn
             }
             other => {
@@ -172,13 +171,13 @@ impl Engine {
 }
 
 /// Starts a thread that serves the connection that it is sent, if any.
-fn start() -> io::Result<SyncSender<(Socket, Slot, Peer)>> {
-    let (sender, receiver) = sync_channel::<(Socket, Slot, Peer)>(1);
+fn start() -> io::Result<SyncSender<(Socket, Seat)>> {
+    let (sender, receiver) = sync_channel::<(Socket, Seat)>(1);
     let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_SIZE);
     thread.spawn(move || {
-        if let Ok((socket, slot, peer)) = receiver.recv() {
-            let now = slot.service().now();
-            connection::serve(socket, Session::new(slot, peer, now));
+        if let Ok((socket, seat)) = receiver.recv() {
+            let now = seat.service().now();
+            connection::serve(socket, Session::new(seat, now));
         }
     })?;
     Ok(sender)

@@ -37,8 +37,8 @@ use crate::{
     timers::Timers,
 };
 
-/// Connections that a driver can have at once: more than any system has descriptors for.
-pub(crate) const MAX_PLACES: u32 = 1 << 28;
+/// So many places of what grows in a rush are kept when it is over.
+pub(crate) const KEPT: usize = 256;
 
 /// No place in `chunks`.
 const NONE: u16 = u16::MAX;
@@ -119,6 +119,11 @@ impl<R: Ring> Driver<R> {
         self.pressing
     }
 
+    /// Gives memory back that a rush has taken.
+    pub(crate) fn shrink(&mut self) {
+        self.starved.iter_mut().for_each(|starved| starved.shrink_to(KEPT));
+    }
+
     /// Serves a connection.
     pub(crate) fn admit(
         &mut self,
@@ -144,14 +149,12 @@ impl<R: Ring> Driver<R> {
             left_some: false,
             failure: None,
         };
-        let refused = match self.connections.insert(connection) {
-            Ok(key) if key.index < MAX_PLACES => return self.look_after(key, now, ring),
-            Ok(key) => self.connections.remove(key),
-            Err(connection) => Some(connection),
-        };
-        if let Some(Connection { socket, session, .. }) = refused {
-            drop(socket);
-            session.settle(Some(&io::ErrorKind::OutOfMemory.into()), now);
+        match self.connections.insert(connection) {
+            Ok(key) => self.look_after(key, now, ring),
+            Err(Connection { socket, session, .. }) => {
+                drop(socket);
+                session.settle(Some(&io::ErrorKind::OutOfMemory.into()), now);
+            }
         }
     }
 

@@ -103,7 +103,8 @@ impl Stage {
     /// A connection that asks for input.
     fn connect(&mut self) -> Key {
         let slot = Slot::reserve(&self.service).unwrap();
-        let session = Session::new(slot, Peer::Inet(([127, 0, 0, 1], 1).into()), self.now);
+        let seat = slot.claim(Peer::Inet(([127, 0, 0, 1], 1).into())).unwrap();
+        let session = Session::new(seat, self.now);
         let socket = Socket(Rc::clone(&self.closed));
         self.driver.admit(socket, session, self.now, &mut self.ring);
         let (key, asked) = self.ring.asked.pop().unwrap();
