@@ -20,6 +20,10 @@ use crate::{
 /// What is in flight on an active connection: more than a read takes at once.
 const ACTIVE_BYTES: usize = 65_536;
 
+/// Idle connections before those that are counted: what is there for some, such as a fixed number of
+/// buffers, is no cost of each.
+const FIRST: usize = 100;
+
 /// Between two looks at the server's memory while it is loaded.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -29,6 +33,8 @@ const LOAD: Times = Times { warm_up: Duration::from_millis(500), measure: Durati
 /// What a server had in memory.
 struct Held {
     before: Memory,
+    /// With the first connections.
+    first: Memory,
     idle: Memory,
     /// The most that it had while all its connections were loaded.
     active: Option<Memory>,
@@ -75,12 +81,13 @@ fn hold(
 ) -> anyhow::Result<Held> {
     let pattern = Pattern::new();
     let server = Server::start(contender)?;
-    // What is made for the first connection is no cost of each.
-    let first = minimal::connect(server.address, 1, &pattern)?;
+    let one = minimal::connect(server.address, 1, &pattern)?;
     let before = server.memory()?;
+    let some = minimal::connect(server.address, FIRST, &pattern)?;
+    let first = server.memory()?;
     let connections = minimal::connect(server.address, idle, &pattern).context("not all held")?;
     let held = server.memory()?;
-    drop((first, connections));
+    drop((one, some, connections));
 
     // A fresh one, for memory that was freed may be kept.
     let server = Server::start(contender)?;
@@ -96,20 +103,17 @@ fn hold(
         load.join().map_err(|_| anyhow::anyhow!("the load has panicked"))?.context("active")?;
         Ok(most)
     })?;
-    Ok(Held { before, idle: held, active: most })
+    Ok(Held { before, first, idle: held, active: most })
 }
 
 impl Held {
     fn per_idle(&self, count: usize) -> f64 {
-        self.grown(self.idle) / count as f64
+        (self.idle.anonymous as f64 - self.first.anonymous as f64) / count as f64
     }
 
     fn per_active(&self, count: usize) -> f64 {
-        self.active.map_or(f64::NAN, |active| self.grown(active) / count as f64)
-    }
-
-    fn grown(&self, to: Memory) -> f64 {
-        to.anonymous as f64 - self.before.anonymous as f64
+        let grown = |to: Memory| to.anonymous as f64 - self.before.anonymous as f64;
+        self.active.map_or(f64::NAN, |active| grown(active) / count as f64)
     }
 }
 

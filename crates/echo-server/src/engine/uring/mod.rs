@@ -29,7 +29,7 @@ use socket2::Socket;
 use tracing::warn;
 
 use self::{
-    driver::Driver,
+    driver::{Driver, KEPT},
     ring::{Accept, Batch, Uring, Wait},
 };
 use super::{CUT_GRACE, Work};
@@ -41,6 +41,9 @@ use crate::{
     session::Session,
     spin::Spin,
 };
+
+/// Connections let in before it is the others' turn: what they ask for fits into one submission.
+const MAX_ADMITTED: usize = 256;
 
 /// What is polled for.
 const BELL: usize = 0;
@@ -59,6 +62,7 @@ pub(super) fn prepare(listeners: Vec<Listener>, service: &Arc<Service>) -> io::R
         ring: Uring::new(!spin.is_zero())?,
         driver: Driver::new(),
         early: VecDeque::new(),
+        unfinished: false,
         changed: true,
         paused: false,
         told: false,
@@ -78,6 +82,8 @@ struct Worker {
     driver: Driver<Uring>,
     /// Accepted before there was room: they wait as those in the backlog do.
     early: VecDeque<OwnedFd>,
+    /// Whether it was the others' turn before all of them were let in for whom there is room.
+    unfinished: bool,
     /// Whether something has changed that the doors depend on.
     changed: bool,
     /// Whether that may come by itself, when a pause is over.
@@ -119,6 +125,12 @@ impl Worker {
                 return Ok(());
             }
             let wait = self.wait(&mut now)?;
+            if matches!(wait, Wait::Forever | Wait::AtMost(_)) {
+                batch.shrink();
+                self.early.shrink_to(KEPT);
+                self.ring.shrink();
+                self.driver.shrink();
+            }
             let submitted = self.ring.enter(wait)?;
             now = self.service.now();
             self.ring.reap(&mut batch);
@@ -141,7 +153,7 @@ impl Worker {
 
     /// How long to wait for completions; looks for them here before, as long as `--spin` says.
     fn wait(&mut self, now: &mut Duration) -> io::Result<Wait> {
-        if self.driver.is_pressing() {
+        if self.driver.is_pressing() || self.unfinished {
             // What was submitted before may have brought more of the same: others have a turn, too.
             self.submits = !self.submits;
             return Ok(if self.submits { Wait::Submit } else { Wait::No });
@@ -195,19 +207,22 @@ impl Worker {
 
     /// Opens and closes the doors, and lets in who can be.
     fn mind_doors(&mut self, now: Duration) {
-        if !self.changed && !self.paused {
+        if !self.changed && !self.paused && !self.unfinished {
             return;
         }
         self.changed = false;
         // Before the doors: a pause that is over by then opens them.
         self.paused = self.acceptor.pause().is_some();
-        while let Some(socket) = self.early.pop_front() {
+        self.unfinished = self.early.len() > MAX_ADMITTED;
+        for _ in 0..MAX_ADMITTED {
+            let Some(socket) = self.early.pop_front() else { break };
             if self.service.config.once && self.acceptor.is_done() {
                 self.early.clear();
                 break;
             }
             let Some(slot) = self.acceptor.reserve() else {
                 self.early.push_front(socket);
+                self.unfinished = false; // there is no room
                 break;
             };
             self.admit(slot, socket, now);
@@ -241,8 +256,8 @@ impl Worker {
         // More than the system keeps waiting were not there when the service ended.
         for _ in 0..if is_wanted { BACKLOG } else { 0 } {
             match self.acceptor.accept(which) {
-                Accepted::Connection(socket, slot, peer) => {
-                    let session = Session::new(slot, peer, now);
+                Accepted::Connection(socket, seat) => {
+                    let session = Session::new(seat, now);
                     self.driver.admit(socket.into(), session, now, &mut self.ring);
                 }
                 Accepted::GoOn => {}
@@ -273,8 +288,8 @@ impl Worker {
 
     fn admit(&mut self, slot: Slot, socket: OwnedFd, now: Duration) {
         let admitted = self.acceptor.admit(slot, Socket::from(socket));
-        if let Accepted::Connection(socket, slot, peer) = admitted {
-            let session = Session::new(slot, peer, now);
+        if let Accepted::Connection(socket, seat) = admitted {
+            let session = Session::new(seat, now);
             self.driver.admit(socket.into(), session, now, &mut self.ring);
         }
     }

@@ -16,11 +16,10 @@
 )]
 
 use std::{
-    alloc::{Layout, alloc_zeroed, dealloc},
     collections::{HashMap, VecDeque},
     fmt, io, mem,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
-    ptr::NonNull,
+    ptr::{self, NonNull},
     slice,
     sync::atomic::{AtomicU16, Ordering},
     thread,
@@ -36,12 +35,12 @@ use nix::libc::{TIOCOUTQ, c_int, ioctl};
 use rustix::{
     event::{self, PollFd, PollFlags},
     io::Errno,
+    mm::{MapFlags, ProtFlags, mmap_anonymous, munmap},
     net::{self, RecvFlags, SendFlags, SocketFlags},
-    param::page_size,
 };
 
-use super::driver::{Buffers, Completion, Group, Lease, MAX_PLACES, Received, Request, Ring};
-use crate::slots::Key;
+use super::driver::{Buffers, Completion, Group, KEPT, Lease, Received, Request, Ring};
+use crate::slots::{Key, PLACE_BITS};
 
 /// Requests submitted at once; more are submitted in several goes.
 const SUBMISSIONS: u32 = 512;
@@ -83,6 +82,12 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Gives memory back that a rush has taken.
+    pub(crate) fn shrink(&mut self) {
+        self.connections.shrink_to(KEPT);
+        self.accepted.shrink_to(KEPT);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.connections.is_empty() && self.accepted.is_empty() && self.polled.is_empty()
     }
@@ -152,7 +157,7 @@ impl Uring {
         let accept = if again {
             opcode::AcceptMulti::new(fd).flags(flags).build()
         } else {
-            opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut()).flags(flags).build()
+            opcode::Accept::new(fd, ptr::null_mut(), ptr::null_mut()).flags(flags).build()
         };
         self.submit_later(accept, user_data(Operation::Accept, worker_key(listener)));
     }
@@ -221,6 +226,11 @@ impl Uring {
             }
             _ => Err(error),
         }
+    }
+
+    /// Gives memory back that a rush has taken.
+    pub(crate) fn shrink(&mut self) {
+        self.waiting.shrink_to(KEPT);
     }
 
     /// Takes what is completed.
@@ -438,7 +448,7 @@ impl Pool {
         let index = usize::from(lease.0 - self.first);
         assert!(self.lent[index], "a buffer that is the kernel's to write to");
         let start = self.at(index);
-        // SAFETY: it lies within `bytes`, which was allocated zeroed, and the kernel writes to it
+        // SAFETY: it lies within `bytes`, which was mapped zeroed, and the kernel writes to it
         // only after it was given back, which takes `self` mutably.
         unsafe { slice::from_raw_parts(start.as_ptr(), self.buffers.size as usize) }
     }
@@ -478,18 +488,19 @@ const fn stride(buffers: Buffers) -> usize {
     buffers.size as usize + GAP
 }
 
-/// Zeroed memory that begins on a page.
+/// Zeroed memory that begins on a page. It is the system's, not the allocator's, which would keep
+/// more for itself after it has given back such a large piece.
 struct Pages {
     start: NonNull<u8>,
-    layout: Layout,
+    len: usize,
 }
 
 impl Pages {
     fn new(len: usize) -> io::Result<Self> {
-        let layout = Layout::from_size_align(len.max(1), page_size()).map_err(io::Error::other)?;
-        // SAFETY: the layout's size is not zero.
-        let start = NonNull::new(unsafe { alloc_zeroed(layout) });
-        Ok(Self { start: start.ok_or(io::ErrorKind::OutOfMemory)?, layout })
+        let (any, access) = (ptr::null_mut(), ProtFlags::READ | ProtFlags::WRITE);
+        // SAFETY: without a wish where to put it, it is put where nothing else is.
+        let start = unsafe { mmap_anonymous(any, len, access, MapFlags::PRIVATE) }?;
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?, len })
     }
 }
 
@@ -498,8 +509,8 @@ unsafe impl Send for Pages {}
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and freed once.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+        // SAFETY: mapped with this length, and unmapped once. It cannot fail.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
 
@@ -530,8 +541,8 @@ fn parse(user_data: u64) -> Option<(Operation, Key)> {
 
 const OPERATION_BITS: u32 = 4;
 
-/// Connections beyond are not served: their place does not fit into user data.
-const _: () = assert!(MAX_PLACES <= 1 << (32 - OPERATION_BITS));
+/// Every place fits into user data.
+const _: () = assert!(PLACE_BITS + OPERATION_BITS <= 32);
 
 /// Flags are as unsigned for one crate, and signed for the other.
 fn signed(flags: u32) -> i32 {
