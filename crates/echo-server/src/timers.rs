@@ -74,7 +74,7 @@ impl Timers {
 /// The first tick that is not before `at`.
 fn tick_after(at: Duration) -> u64 {
     let ticks = at.as_nanos().div_ceil(TICK.as_nanos());
-    u64::try_from(ticks).map_or(NEVER, |ticks| ticks.min(NEVER))
+    u64::try_from(ticks).unwrap_or(NEVER).min(NEVER)
 }
 
 fn ring_of(tick: u64, index: u32) -> u64 {

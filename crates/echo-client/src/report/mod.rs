@@ -65,7 +65,7 @@ pub(crate) fn report(args: &ReportArgs, globals: &Globals) -> anyhow::Result<End
     let is_for_page = page.as_ref().is_some_and(WholeFile::is_stdout);
     let written = page.map_or(Ok(()), |page| {
         let view = View { command: "report", now: &now, baseline, warnings: &warnings };
-        page.write(|output| output.write_all(page::page(&view).as_bytes()))
+        draw(&page, &view)
     });
     if globals.json {
         print(&json::json(&now, baseline, &warnings))?;
@@ -101,9 +101,13 @@ pub(crate) fn write(
     let drawn = page.map_or(Ok(()), |page| {
         let now = Side::of(vec![part]);
         let view = View { command: "bench", now: &now, baseline: None, warnings: &[] };
-        page.write(|output| output.write_all(page::page(&view).as_bytes()))
+        draw(page, &view)
     });
     logged.and(drawn)
+}
+
+fn draw(file: &WholeFile, view: &View<'_>) -> Result<(), crate::WriteError> {
+    file.write(|output| output.write_all(page::page(view).as_bytes()))
 }
 
 #[cfg(test)]

@@ -144,7 +144,8 @@ impl Watch {
             let is_due = status.unsent == 0 && status.reason.is_some();
             ensure(is_due, "FIN before everything was sent")?;
         }
-        self.judge_time(now, link, &before, bounds)?;
+        self.judge_early(now, link, &before, bounds)?;
+        self.judge_late(now, bounds)?;
         let fins = link.into[self.side].fin_read && self.fin_sent.is_some();
         let in_order = status.end == Some(How::InOrder);
         ensure(!in_order || fins, "an orderly end without both FIN")
@@ -216,38 +217,44 @@ impl Watch {
         ensure(stays, "receiving paused or resumed in between")
     }
 
-    fn judge_time(
-        &mut self,
+    /// Nothing was done to the peer before its time.
+    fn judge_early(
+        &self,
         now: Duration,
         link: &Link,
         before: &Status,
         bounds: &Bounds,
     ) -> Result<(), &'static str> {
-        let Status { reason, end, .. } = self.status;
+        let Status { reason, end, unsent, .. } = self.status;
         let [earliest, latest] = self.known;
         let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
         let is_cut = before.end.is_none() && end == Some(How::Cut);
         ensure(!is_cut || is_due(self.cut_at(bounds, &earliest)), "cut before its time")?;
+        let slow = !is_cut || self.is_drained(now, &earliest, bounds) || latest.taken != Some(now);
+        ensure(slow, "cut while it read")?;
         let by_us = matches!(reason, Some(Reason::Idle | Reason::Drain));
         let ended_by_us = before.reason.is_none() && by_us;
         let in_time = !ended_by_us || is_due(self.input_ends_at(bounds, &earliest));
         ensure(in_time, "its input was ended before its time")?;
-        let EchoLimits { drain_timeout, .. } = bounds.limits;
-        let must_end = is_due(earliest.drain.map(|begun| begun + drain_timeout / 2));
+        let half = bounds.limits.drain_timeout / 2;
+        let must_end = is_due(earliest.drain.map(|begun| begun + half));
         let waits = link.into[self.side].there() > 0 || link.into[self.side].fin_arrived;
-        let looks = before.intake_is_open() && (bounds.lags || self.status.unsent == 0);
+        let looks = before.intake_is_open() && (bounds.lags || unsent == 0);
         let silent = !ended_by_us || must_end || !(looks && waits);
-        ensure(silent, "its input was ended while some waited")?;
-        let no_fin = is_due(self.fin_sent.map(|at| at + drain_timeout));
-        let drained = |by: Known| is_due(by.drain.map(|begun| begun + drain_timeout)) || no_fin;
-        let slow = !is_cut || drained(earliest) || latest.taken != Some(now);
-        ensure(slow, "cut while it read")?;
+        ensure(silent, "its input was ended while some waited")
+    }
+
+    /// What is due was done within a tick.
+    fn judge_late(&mut self, now: Duration, bounds: &Bounds) -> Result<(), &'static str> {
+        let Status { reason, end, .. } = self.status;
+        let latest = self.known[1];
+        let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
         let late_cut = end.is_none() && is_due(self.cut_at(bounds, &latest));
         let open = reason.is_none() && end.is_none();
         let late_end = open && is_due(self.input_ends_at(bounds, &latest));
         let is_overdue = (late_cut || late_end) && !bounds.goes_on;
         // Of a peer that may have taken some it is not known; of a drain that is over it is.
-        let excuse = latest.taken.filter(|_| !drained(latest));
+        let excuse = latest.taken.filter(|_| !self.is_drained(now, &latest, bounds));
         let since = self.overdue.filter(|(_, excused)| *excused == excuse.is_some());
         self.overdue = is_overdue.then(|| since.unwrap_or((now, excuse.is_some())));
         let missed = self.overdue.is_some_and(|(since, _)| since + bounds.tick <= now);
@@ -261,6 +268,12 @@ impl Watch {
             self.overdue = None;
         }
         Ok(())
+    }
+
+    /// Whether it is cut whatever moves: the drain, or the wait for the peer's FIN, is over.
+    fn is_drained(&self, now: Duration, known: &Known, bounds: &Bounds) -> bool {
+        let begun = [known.drain, self.fin_sent].into_iter().flatten();
+        begun.min().is_some_and(|begun| begun + bounds.limits.drain_timeout <= now)
     }
 
     /// When it has to be cut at the latest, from what was seen.

@@ -35,7 +35,7 @@ use self::{
 use super::{CUT_GRACE, Work};
 use crate::{
     acceptor::{Accepted, Acceptor},
-    admission::Slot,
+    admission::{Seat, Slot},
     listener::{BACKLOG, Listener},
     service::Service,
     session::Session,
@@ -232,7 +232,6 @@ impl Worker {
         // An accept that goes on takes a whole backlog in, whether there is room for it or not.
         let fits = self.service.admission.room() >= usize::from(BACKLOG);
         let everyone = fits && !self.service.config.once;
-        self.paused |= self.acceptor.pause().is_some();
         for which in 0..self.doors.len() {
             match self.doors[which] {
                 Door::Open { everyone: open } if is_done || rests || open && !everyone => {
@@ -254,12 +253,10 @@ impl Worker {
     fn take_backlog(&mut self, which: usize, now: Duration) {
         let is_wanted = !self.service.config.once && !self.cut;
         // More than the system keeps waiting were not there when the service ended.
-        for _ in 0..if is_wanted { BACKLOG } else { 0 } {
+        let most = if is_wanted { BACKLOG } else { 0 };
+        for _ in 0..most {
             match self.acceptor.accept(which) {
-                Accepted::Connection(socket, seat) => {
-                    let session = Session::new(seat, now);
-                    self.driver.admit(socket.into(), session, now, &mut self.ring);
-                }
+                Accepted::Connection(socket, seat) => self.serve(socket, seat, now),
                 Accepted::GoOn => {}
                 Accepted::NoneWaiting => break,
                 Accepted::Rest => {
@@ -289,9 +286,12 @@ impl Worker {
     fn admit(&mut self, slot: Slot, socket: OwnedFd, now: Duration) {
         let admitted = self.acceptor.admit(slot, Socket::from(socket));
         if let Accepted::Connection(socket, seat) = admitted {
-            let session = Session::new(seat, now);
-            self.driver.admit(socket.into(), session, now, &mut self.ring);
+            self.serve(socket, seat, now);
         }
+    }
+
+    fn serve(&mut self, socket: Socket, seat: Seat, now: Duration) {
+        self.driver.admit(socket.into(), Session::new(seat, now), now, &mut self.ring);
     }
 
     /// True when nobody is left, or the kernel does not let go of who was cut.
