@@ -10,6 +10,8 @@ pub(crate) struct Machine {
     processor: String,
     cores: usize,
     kernel: String,
+    /// It decides about bulk: bbr paces what is sent with timers, even over loopback.
+    congestion_control: String,
     date: String,
     command: String,
 }
@@ -21,6 +23,7 @@ impl Machine {
         let model = model.and_then(|line| line.split_once(": ")).map_or("", |(_, name)| name);
         let is_virtual = cpuinfo.split_whitespace().any(|flag| flag == "hypervisor");
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let congestion_control = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
         // Where programs are is of no use elsewhere.
         let name = |arg: String| arg.rsplit('/').next().map(str::to_owned).unwrap_or(arg);
         let args: Vec<String> = env::args().skip(1).map(name).collect();
@@ -29,14 +32,15 @@ impl Machine {
             // Not those that this thread may use: it may be pinned.
             cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: format!("Linux {}", kernel.trim()),
+            congestion_control: congestion_control.unwrap_or_default().trim().to_owned(),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             command: format!("echo-server-bench {}", args.join(" ")),
         }
     }
 
     pub(crate) fn told(&self) -> String {
-        let Self { processor, cores, kernel, date, .. } = self;
-        format!("{processor}, {cores} cores; {kernel}; {date}")
+        let Self { processor, cores, kernel, congestion_control, date, .. } = self;
+        format!("{processor}, {cores} cores; {kernel}, {congestion_control}; {date}")
     }
 
     pub(crate) fn command(&self) -> &str {
@@ -44,10 +48,10 @@ impl Machine {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let Self { processor, cores, kernel, date, command } = self;
+        let Self { processor, cores, kernel, congestion_control, date, command } = self;
         json!({
-            "processor": processor, "cores": cores, "kernel": kernel, "date": date,
-            "command": command,
+            "processor": processor, "cores": cores, "kernel": kernel,
+            "congestion_control": congestion_control, "date": date, "command": command,
         })
     }
 }
