@@ -6,8 +6,10 @@ use thiserror::Error;
 
 use crate::{Decoder, Encoder, Raw, Receiver, RecvError, SendError, Sender};
 
-/// How much the echo loop reads at once: 64 KiB, so that large flows take few system calls.
-pub const ECHO_READ_SIZE: usize = 64 << 10;
+/// How much the echo loop reads at once: much, so that large flows take few system calls, and a little
+/// over 64 KiB. A read that is filled may have left something, and a non-blocking socket has to be
+/// asked again: not after 64 KiB, which many programs send at once, with a header or without.
+pub const ECHO_READ_SIZE: usize = 68 << 10;
 
 /// What an echo loop has sent back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

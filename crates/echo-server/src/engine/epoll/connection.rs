@@ -19,8 +19,9 @@ use socket2::Socket;
 
 use crate::session::Session;
 
-/// How many bytes a connection may receive before it is the others' turn.
-const TURN_BUDGET: usize = 2 * ECHO_READ_SIZE;
+/// How many bytes a connection may receive before it is the others' turn: more than the 128 KiB that
+/// Linux keeps for a socket at first. When a turn leaves some of that, the peer finds the window closed.
+const TURN_BUDGET: usize = 4 * ECHO_READ_SIZE;
 
 /// What a read takes of the budget at least, so that many small reads end a turn, too.
 const READ_COST: usize = 1 << 10;

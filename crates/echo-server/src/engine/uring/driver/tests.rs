@@ -2,8 +2,13 @@
 
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
 
+use echo_core::ECHO_READ_SIZE;
+
 use super::{connection::STREAK, *};
 use crate::{admission::Slot, peer::Peer, service::Service};
+
+/// So many small buffers, filled, are as much as may be unsent.
+const FILLS: usize = ECHO_READ_SIZE / SMALL.size as usize;
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -220,7 +225,7 @@ fn receiving_ends_above_the_mark_and_resumes_below_half_of_it() {
     let first = stage.data(&whole);
     stage.turn([(key, first)]);
     assert_eq!(stage.turn([(key, Completion::NotSent { result: -AGAIN })]).len(), 1);
-    for _ in 0..14 {
+    for _ in 2..FILLS {
         let more = stage.data(&whole);
         assert_eq!(stage.turn([(key, more)]), []);
     }
@@ -233,7 +238,7 @@ fn receiving_ends_above_the_mark_and_resumes_below_half_of_it() {
     // What the first send took along is sent, then the rest in two halves.
     let sent = stage.sent(4096);
     assert!(
-        matches!(&stage.turn([(key, sent)])[..], [Asked::Send(rest)] if rest.len() == 15 * 4096 + 4)
+        matches!(&stage.turn([(key, sent)])[..], [Asked::Send(rest)] if rest.len() == (FILLS - 1) * 4096 + 4)
     );
     let sent = stage.sent(7 * 4096);
     assert!(matches!(&stage.turn([(key, sent)])[..], [Asked::Send(_)]), "more than half is left");
@@ -272,13 +277,13 @@ fn who_has_paused_since_it_found_no_buffer_does_not_receive_until_it_resumes() {
     let first = stage.data(&whole);
     stage.turn([(key, first)]);
     stage.turn([(key, Completion::NotSent { result: -AGAIN })]);
-    let mut batch: Vec<_> = (1..16).map(|_| (key, stage.data(&whole))).collect();
+    let mut batch: Vec<_> = (1..FILLS).map(|_| (key, stage.data(&whole))).collect();
     batch.push((key, last(-NO_BUFFER)));
     let asked = stage.turn(batch);
     assert!(!asked.contains(&Asked::Receive(Group::Small)), "{asked:?}");
     let all = stage.sent(i32::try_from(SMALL.size).unwrap());
     stage.turn([(key, all)]);
-    let rest = stage.sent(15 * i32::try_from(SMALL.size).unwrap());
+    let rest = stage.sent(i32::try_from(ECHO_READ_SIZE).unwrap() - 4096);
     let asked = stage.turn([(key, rest)]);
     assert!(asked.contains(&Asked::Receive(Group::Small)), "{asked:?}");
 }
