@@ -230,7 +230,8 @@ impl Watch {
         let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
         let is_cut = before.end.is_none() && end == Some(How::Cut);
         ensure(!is_cut || is_due(self.cut_at(bounds, &earliest)), "cut before its time")?;
-        let slow = !is_cut || self.is_drained(now, &earliest, bounds) || latest.taken != Some(now);
+        let slow =
+            !is_cut || is_due(self.drained_at(bounds, &earliest)) || latest.taken != Some(now);
         ensure(slow, "cut while it read")?;
         let by_us = matches!(reason, Some(Reason::Idle | Reason::Drain));
         let ended_by_us = before.reason.is_none() && by_us;
@@ -254,7 +255,7 @@ impl Watch {
         let late_end = open && is_due(self.input_ends_at(bounds, &latest));
         let is_overdue = (late_cut || late_end) && !bounds.goes_on;
         // Of a peer that may have taken some it is not known; of a drain that is over it is.
-        let excuse = latest.taken.filter(|_| !self.is_drained(now, &latest, bounds));
+        let excuse = latest.taken.filter(|_| !is_due(self.drained_at(bounds, &latest)));
         let since = self.overdue.filter(|(_, excused)| *excused == excuse.is_some());
         self.overdue = is_overdue.then(|| since.unwrap_or((now, excuse.is_some())));
         let missed = self.overdue.is_some_and(|(since, _)| since + bounds.tick <= now);
@@ -270,21 +271,19 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether it is cut whatever moves: the drain, or the wait for the peer's FIN, is over.
-    fn is_drained(&self, now: Duration, known: &Known, bounds: &Bounds) -> bool {
-        let begun = [known.drain, self.fin_sent].into_iter().flatten();
-        begun.min().is_some_and(|begun| begun + bounds.limits.drain_timeout <= now)
+    /// When it is cut whatever moves: the drain, or the wait for the peer's FIN, is over.
+    fn drained_at(&self, bounds: &Bounds, known: &Known) -> Option<Duration> {
+        let begun = [known.drain, self.fin_sent].into_iter().flatten().min();
+        begun.map(|begun| begun + bounds.limits.drain_timeout)
     }
 
     /// When it has to be cut at the latest, from what was seen.
     fn cut_at(&self, bounds: &Bounds, known: &Known) -> Option<Duration> {
-        let EchoLimits { idle_timeout, stall_timeout, drain_timeout, .. } = bounds.limits;
+        let EchoLimits { idle_timeout, stall_timeout, .. } = bounds.limits;
         let (waits, closed) = (self.status.unsent > 0, self.status.reason.is_some());
         let stalled = stall_timeout.filter(|_| waits).map(|stall| known.last_output + stall);
         let flushes = idle_timeout.filter(|_| waits && closed).map(|idle| known.last_output + idle);
-        let drained = known.drain.map(|begun| begun + drain_timeout);
-        let no_fin = self.fin_sent.map(|at| at + drain_timeout);
-        [stalled, flushes, drained, no_fin].into_iter().flatten().min()
+        [stalled, flushes, self.drained_at(bounds, known)].into_iter().flatten().min()
     }
 
     /// When its input has to be ended at the latest, from what was seen, if it is open.

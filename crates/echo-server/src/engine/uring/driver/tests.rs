@@ -283,7 +283,7 @@ fn who_has_paused_since_it_found_no_buffer_does_not_receive_until_it_resumes() {
     assert!(!asked.contains(&Asked::Receive(Group::Small)), "{asked:?}");
     let all = stage.sent(i32::try_from(SMALL.size).unwrap());
     stage.turn([(key, all)]);
-    let rest = stage.sent(i32::try_from(ECHO_READ_SIZE).unwrap() - 4096);
+    let rest = stage.sent(i32::try_from((FILLS - 1) * whole.len()).unwrap());
     let asked = stage.turn([(key, rest)]);
     assert!(asked.contains(&Asked::Receive(Group::Small)), "{asked:?}");
 }
