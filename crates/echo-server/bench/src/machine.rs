@@ -22,8 +22,7 @@ impl Machine {
         let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
         let model = model.and_then(|line| line.split_once(": ")).map_or("", |(_, name)| name);
         let is_virtual = cpuinfo.split_whitespace().any(|flag| flag == "hypervisor");
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let congestion_control = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
+        let setting = |of| fs::read_to_string(of).unwrap_or_default().trim().to_owned();
         // Where programs are is of no use elsewhere.
         let name = |arg: String| arg.rsplit('/').next().map(str::to_owned).unwrap_or(arg);
         let args: Vec<String> = env::args().skip(1).map(name).collect();
@@ -31,8 +30,8 @@ impl Machine {
             processor: if is_virtual { format!("{model} (virtual)") } else { model.to_owned() },
             // Not those that this thread may use: it may be pinned.
             cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
-            kernel: format!("Linux {}", kernel.trim()),
-            congestion_control: congestion_control.unwrap_or_default().trim().to_owned(),
+            kernel: format!("Linux {}", setting("/proc/sys/kernel/osrelease")),
+            congestion_control: setting("/proc/sys/net/ipv4/tcp_congestion_control"),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             command: format!("echo-server-bench {}", args.join(" ")),
         }
