@@ -14,17 +14,17 @@
 
 use std::{io, net::Shutdown as Half, time::Duration};
 
-use echo_core::{Buffer, ECHO_READ_SIZE, Intake};
+use echo_core::{Buffer, Intake};
 use socket2::Socket;
 
 use crate::session::Session;
 
-/// How many bytes a connection may receive before it is the others' turn: more than the 128 KiB that
+/// How many whole reads a connection may take before it is the others' turn: more than the 128 KiB that
 /// Linux keeps for a socket at first. When a turn leaves some of that, the peer finds the window closed.
-const TURN_BUDGET: usize = 4 * ECHO_READ_SIZE;
+const TURN_READS: usize = 4;
 
-/// What a read takes of the budget at least, so that many small reads end a turn, too.
-const READ_COST: usize = 1 << 10;
+/// How many it may take when they are short, or were interrupted.
+const TURN_SHORT_READS: usize = 256;
 
 /// The memory that a connection may have beyond what it keeps in it.
 const KEPT_SIZE: usize = 4 << 10;
@@ -104,7 +104,7 @@ impl Connection {
         hot: &mut [u8],
         now: Duration,
     ) -> io::Result<Turn> {
-        let mut budget = TURN_BUDGET;
+        let (mut bytes, mut reads) = (TURN_READS * hot.len(), TURN_SHORT_READS);
         loop {
             if self.writable && self.kept.is_some() {
                 self.flush(stream, now)?;
@@ -121,7 +121,7 @@ impl Connection {
             if most.is_none() && !interrupted {
                 break;
             }
-            if budget == 0 {
+            if bytes == 0 || reads == 0 {
                 return Ok(Turn::Unfinished);
             }
             // A write that was interrupted is tried again before the time is judged, as a read is.
@@ -132,7 +132,8 @@ impl Connection {
                 }
                 None => 0,
             };
-            budget = budget.saturating_sub(received.max(READ_COST));
+            bytes = bytes.saturating_sub(received);
+            reads -= 1;
         }
         if let Some(kept) = &mut self.kept {
             kept.shrink(); // the wait may be long
@@ -214,7 +215,7 @@ impl Connection {
         let n = match stream.read(space) {
             Ok(n) => n,
             Err(error) => {
-                // Interrupted, it is tried again, as far as the budget goes.
+                // Interrupted, it is tried again, as often as a turn allows.
                 self.readable = error.kind() == io::ErrorKind::Interrupted;
                 return if is_temporary(&error) { Ok(0) } else { Err(error) };
             }
@@ -312,11 +313,12 @@ fn is_temporary(error: &io::Error) -> bool {
 mod tests {
     use std::collections::VecDeque;
 
-    use echo_core::End;
+    use echo_core::{ECHO_READ_SIZE, End};
 
     use super::*;
     use crate::{admission::Slot, peer::Peer, service::Service};
 
+    const TURN: usize = TURN_READS * ECHO_READ_SIZE;
     const SECOND: Duration = Duration::from_secs(1);
     const DATA: Ready = Ready { readable: true, writable: false, behind: false };
     const ROOM: Ready = Ready { readable: false, writable: true, behind: false };
@@ -480,12 +482,12 @@ mod tests {
     #[test]
     fn a_firehose_ends_its_turn_and_goes_on_in_the_next_without_an_event() {
         let mut rig = Rig::new(&[]);
-        rig.comes(&vec![7; 2 * TURN_BUDGET + 1]);
+        rig.comes(&vec![7; 2 * TURN + 1]);
         assert_eq!(rig.turn(DATA).unwrap(), Turn::Unfinished);
-        assert_eq!(rig.stream.written.len(), TURN_BUDGET);
+        assert_eq!(rig.stream.written.len(), TURN);
         assert_eq!(rig.turn(Ready::default()).unwrap(), Turn::Unfinished);
         assert_eq!(rig.turn(Ready::default()).unwrap(), Turn::Waits);
-        assert_eq!(rig.stream.written.len(), 2 * TURN_BUDGET + 1);
+        assert_eq!(rig.stream.written.len(), 2 * TURN + 1);
     }
 
     #[test]
@@ -493,7 +495,7 @@ mod tests {
         let mut rig = Rig::new(&[]);
         (0..1000).for_each(|_| rig.comes(b"x"));
         assert_eq!(rig.turn(FIN).unwrap(), Turn::Unfinished);
-        assert_eq!(rig.stream.written.len(), TURN_BUDGET / READ_COST);
+        assert_eq!(rig.stream.written.len(), TURN_SHORT_READS);
     }
 
     #[test]
