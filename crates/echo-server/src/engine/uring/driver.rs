@@ -20,6 +20,7 @@
 
 mod connection;
 mod request;
+mod stock;
 
 use std::{collections::VecDeque, io, mem, time::Duration};
 
@@ -30,7 +31,10 @@ pub(crate) use self::request::{
     Buffers, Completion, Group, LARGE, Lease, Received, Request, Ring, SMALL,
 };
 
-use self::connection::{Connection, Receive, Send};
+use self::{
+    connection::{Connection, Receive, Send},
+    stock::{Chunk, Stock},
+};
 use crate::{
     session::Session,
     slots::{Key, Slots},
@@ -47,16 +51,13 @@ const NONE: u16 = u16::MAX;
 pub(crate) struct Driver<R: Ring> {
     connections: Slots<Connection<R::Socket>>,
     timers: Timers,
-    /// By buffer: what of it is to be sent, and which one follows.
-    chunks: Vec<Option<Chunk>>,
+    stock: Stock,
     /// Who sends at once, each once.
     sending_now: Vec<Key>,
     /// Who did in the turn before; empty between turns, kept for its memory.
     sent_now: Vec<Key>,
     /// Who found no buffer to receive into, by group, in the order in which they did.
     starved: [VecDeque<Key>; 2],
-    /// Buffers that are not with the ring, by group.
-    lent: [u16; 2],
     /// Whether some connection has more to do once what it sends at once is out.
     pressing: bool,
     /// Whether everyone is to hear soon of what was sent at once.
@@ -67,24 +68,15 @@ pub(crate) struct Driver<R: Ring> {
     turned: Duration,
 }
 
-struct Chunk {
-    lease: Lease,
-    start: u32,
-    end: u32, // start < end <= the buffer's size
-    next: u16,
-}
-
 impl<R: Ring> Driver<R> {
     pub(crate) fn new() -> Self {
-        let chunks = usize::from(SMALL.count) + usize::from(LARGE.count);
         Self {
             connections: Slots::new(),
             timers: Timers::default(),
-            chunks: std::iter::repeat_with(|| None).take(chunks).collect(),
+            stock: Stock::new(),
             sending_now: Vec::new(),
             sent_now: Vec::new(),
             starved: [VecDeque::new(), VecDeque::new()],
-            lent: [0; 2],
             pressing: false,
             eager: tracing::enabled!(tracing::Level::DEBUG),
             draining: false,
@@ -100,6 +92,12 @@ impl<R: Ring> Driver<R> {
     /// How many there are.
     pub(crate) fn open(&self) -> usize {
         self.connections.keys().count()
+    }
+
+    /// Provided buffers that are kept from the ring while few connections fill them.
+    #[cfg(test)]
+    pub(crate) fn reserved(&self) -> usize {
+        self.stock.reserved()
     }
 
     #[cfg(test)]
@@ -211,8 +209,7 @@ impl<R: Ring> Driver<R> {
         // Those that are fed may have nothing to receive: nobody waits for them to use a buffer.
         self.pressing |= self.starved.iter().any(|starved| !starved.is_empty());
         // What is lent comes back with the submission: better before the others find nothing left.
-        self.pressing |= self.lent[Group::Small as usize] > SMALL.count / 2;
-        self.pressing |= self.lent[Group::Large as usize] > LARGE.count / 2;
+        self.pressing |= self.stock.is_low();
     }
 
     fn ring_timers(&mut self, now: Duration, ring: &mut R) {
@@ -250,11 +247,7 @@ impl<R: Ring> Driver<R> {
             }
             connection.send = Send::No;
             let mut sent = 0;
-            if let Some(chunk) = take_chunk(&mut self.chunks, connection) {
-                sent = (chunk.end - chunk.start) as usize;
-                self.lent[chunk.lease.group() as usize] -= 1;
-                ring.give_back(chunk.lease);
-            }
+            self.stock.recycle(connection, ring, |bytes| sent = bytes.len());
             // What follows has not been offered to the peer yet: its time to take it begins now.
             let at = if connection.session.unsent() > sent { now } else { pushed };
             connection.session.sent(sent, at);
@@ -274,7 +267,7 @@ impl<R: Ring> Driver<R> {
         }
         connection.send = Send::No;
         let sent = u32::try_from(result).unwrap_or(0);
-        if let Some(Some(chunk)) = self.chunks.get_mut(usize::from(connection.first)) {
+        if let Some(chunk) = self.stock.at_mut(connection.first) {
             let sent = sent.min(chunk.end - chunk.start);
             chunk.start += sent;
             if sent > 0 {
@@ -285,12 +278,7 @@ impl<R: Ring> Driver<R> {
             connection.fail(result);
         } else {
             let mut unsent = Vec::with_capacity(connection.session.unsent());
-            while let Some(chunk) = take_chunk(&mut self.chunks, connection) {
-                let bytes = &ring.bytes(&chunk.lease)[chunk.start as usize..chunk.end as usize];
-                unsent.extend_from_slice(bytes);
-                self.lent[chunk.lease.group() as usize] -= 1;
-                ring.give_back(chunk.lease);
-            }
+            while self.stock.recycle(connection, ring, |bytes| unsent.extend_from_slice(bytes)) {}
             connection.session.echo.output_waits(now); // until now it was our turn
             let own = connection.own.get_or_insert_default();
             unsent.append(&mut own.unsent);
@@ -300,10 +288,10 @@ impl<R: Ring> Driver<R> {
     }
 
     fn received(&mut self, key: Key, received: Received, now: Duration, ring: &mut R) {
-        let Received { result, lease, goes_on, left_some } = received;
+        let Received { result, lease, goes_on, filled, left_some } = received;
         let Some(connection) = self.connections.get_mut(key) else {
             // It has ended since; the buffer has not.
-            return lease.into_iter().for_each(|lease| ring.give_back(lease));
+            return lease.into_iter().for_each(|lease| self.stock.give_back(lease, ring));
         };
         if !goes_on {
             connection.receive = Receive::No;
@@ -313,7 +301,7 @@ impl<R: Ring> Driver<R> {
             ring.push(key, Request::CancelReceive);
         }
         if connection.session.echo.end().is_some() || result <= 0 {
-            lease.into_iter().for_each(|lease| ring.give_back(lease));
+            lease.into_iter().for_each(|lease| self.stock.give_back(lease, ring));
             if connection.session.echo.end().is_some() {
                 // Nothing is of interest any more but that it was the last.
             } else if result == 0 {
@@ -326,16 +314,15 @@ impl<R: Ring> Driver<R> {
             }
         } else if let Some(lease) = lease {
             let len = result.unsigned_abs();
-            connection.judge(lease.group(), len, left_some);
+            let suited = connection.suits;
+            connection.judge(lease.group(), len, filled, left_some);
+            self.stock.suits(suited, connection.suits, ring);
             let bytes = &ring.bytes(&lease)[..len as usize];
             let released = connection.take_in(bytes, now);
             if released == 0 {
-                ring.give_back(lease);
+                self.stock.give_back(lease, ring);
             } else {
-                self.lent[lease.group() as usize] += 1;
-                let end = u32::try_from(released).unwrap_or(len);
-                let chunk = Chunk { lease, start: 0, end, next: NONE };
-                append_chunk(&mut self.chunks, connection, chunk);
+                self.stock.append(connection, lease, u32::try_from(released).unwrap_or(len));
             }
         }
         self.advance(key, now, ring);
@@ -382,9 +369,7 @@ impl<R: Ring> Driver<R> {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Connection { socket, session, .. } = connection;
         if session.echo.end().is_none() && connection.send == Send::No {
-            if let Some(Some(Chunk { lease, start, end, .. })) =
-                self.chunks.get(usize::from(connection.first))
-            {
+            if let Some(Chunk { lease, start, end, .. }) = self.stock.at(connection.first) {
                 let (start, end) = (*start, *end);
                 ring.push(key, Request::SendNow { socket, lease, start, end });
                 connection.send = Send::Now;
@@ -424,7 +409,7 @@ impl<R: Ring> Driver<R> {
         }
         if connection.send == Send::Now {
             self.pressing |=
-                self.eager || self.draining || !connection.has_only_to_send(&self.chunks);
+                self.eager || self.draining || !connection.has_only_to_send(&self.stock);
         } else if !connection.session.echo.is_steady() {
             self.timers.arm_by(key.index, connection.wake_after(now));
         }
@@ -447,18 +432,14 @@ impl<R: Ring> Driver<R> {
                 ring.push(key, Request::CancelSend);
                 connection.send = Send::Ending;
             }
-            Send::No => {
-                while let Some(chunk) = take_chunk(&mut self.chunks, connection) {
-                    self.lent[chunk.lease.group() as usize] -= 1;
-                    ring.give_back(chunk.lease);
-                }
-            }
+            Send::No => while self.stock.recycle(connection, ring, |_| {}) {},
             Send::Ending => {}
         }
         if connection.receive == Receive::No && connection.send == Send::No {
             self.timers.arm(key.index, None);
-            if let Some(Connection { socket, session, failure, .. }) = self.connections.remove(key)
-            {
+            if let Some(ended) = self.connections.remove(key) {
+                let Connection { socket, session, suits, failure, .. } = ended;
+                self.stock.suits(suits, Group::Small, ring);
                 drop(socket); // before the slot: who waits for that may need the descriptor
                 session.settle(failure.map(io::Error::from_raw_os_error).as_ref(), now);
             }
@@ -467,8 +448,8 @@ impl<R: Ring> Driver<R> {
 
     /// Has those who found no buffer receive again, as many as there are buffers.
     fn feed(&mut self, ring: &mut R) {
-        for (group, count) in [(Group::Small, SMALL.count), (Group::Large, LARGE.count)] {
-            for _ in self.lent[group as usize]..count {
+        for group in [Group::Small, Group::Large] {
+            for _ in 0..self.stock.left(group) {
                 let Some(key) = self.starved[group as usize].pop_front() else { break };
                 match self.connections.get_mut(key) {
                     Some(connection) if connection.receive == Receive::Starved => {
@@ -483,23 +464,6 @@ impl<R: Ring> Driver<R> {
             }
         }
     }
-}
-
-fn append_chunk<S>(chunks: &mut [Option<Chunk>], connection: &mut Connection<S>, chunk: Chunk) {
-    let new = chunk.lease.0;
-    match chunks.get_mut(usize::from(connection.last)) {
-        Some(Some(last)) if connection.first != NONE => last.next = new,
-        _ => connection.first = new,
-    }
-    connection.last = new;
-    chunks[usize::from(new)] = Some(chunk);
-}
-
-/// The connection's first chunk.
-fn take_chunk<S>(chunks: &mut [Option<Chunk>], connection: &mut Connection<S>) -> Option<Chunk> {
-    let chunk = chunks.get_mut(usize::from(connection.first))?.take()?;
-    connection.first = chunk.next;
-    Some(chunk)
 }
 
 const NO_BUFFER: i32 = Errno::NOBUFS.raw_os_error();

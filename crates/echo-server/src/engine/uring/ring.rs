@@ -244,12 +244,18 @@ impl Uring {
                 *under_way -= 1;
             }
             let completion = match operation {
-                Operation::Receive => Completion::Received(Received {
-                    result,
-                    lease: cqueue::buffer_select(flags).and_then(|id| lend(pools, id)),
-                    goes_on,
-                    left_some: cqueue::sock_nonempty(flags),
-                }),
+                Operation::Receive => {
+                    let lease = cqueue::buffer_select(flags).and_then(|id| lend(pools, id));
+                    let is_full =
+                        |of: &Lease| u32::try_from(result) == Ok(of.group().buffers().size);
+                    Completion::Received(Received {
+                        result,
+                        filled: lease.as_ref().is_some_and(is_full),
+                        lease,
+                        goes_on,
+                        left_some: cqueue::sock_nonempty(flags),
+                    })
+                }
                 Operation::SendNow => Completion::NotSent { result },
                 Operation::Send => {
                     let bytes = sending.remove(&user_data).unwrap_or_default();
@@ -430,7 +436,7 @@ impl Pool {
         }
         let lent = vec![true; count];
         let mut pool = Self { bytes, entries, buffers, first: group.first(), tail: 0, lent };
-        for id in group.first()..group.first() + buffers.count {
+        for id in group.first()..group.first() + buffers.at_first {
             pool.give_back(Lease(id));
         }
         pool.publish();

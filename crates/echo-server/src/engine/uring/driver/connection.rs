@@ -4,7 +4,7 @@ use std::{mem, time::Duration};
 
 use echo_core::Intake;
 
-use super::{Chunk, Group, NONE, Request, Ring, SMALL};
+use super::{Group, NONE, Request, Ring, SMALL, Stock};
 use crate::{session::Session, slots::Key};
 
 /// So many receives that fill small buffers and leave more make a connection get large ones, if
@@ -15,7 +15,7 @@ pub(super) const STREAK: u8 = 8;
 pub(super) struct Connection<S> {
     pub(super) socket: S,
     pub(super) session: Session,
-    /// Released and not sent, oldest first, before what is in `own`: places in `chunks`.
+    /// Released and not sent, oldest first, before what is in `own`: places in the stock.
     pub(super) first: u16,
     pub(super) last: u16,
     /// Empty for most of the time, for most connections.
@@ -138,11 +138,11 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Which buffers suit it, after one of `group` was filled with `len` bytes.
-    pub(super) fn judge(&mut self, group: Group, len: u32, left_some: bool) {
+    /// Which buffers suit it, after one of `group` has got `len` bytes.
+    pub(super) fn judge(&mut self, group: Group, len: u32, filled: bool, left_some: bool) {
         let is_rest = mem::replace(&mut self.left_some, left_some);
         let (speaks_for_other, other) = match group {
-            Group::Small => (len == SMALL.size && left_some, Group::Large),
+            Group::Small => (filled && left_some, Group::Large),
             Group::Large => (len <= SMALL.size && !left_some, Group::Small),
         };
         if speaks_for_other {
@@ -171,9 +171,8 @@ impl<S> Connection<S> {
     }
 
     /// True when that will be so once the first chunk is sent.
-    pub(super) fn has_only_to_send(&self, chunks: &[Option<Chunk>]) -> bool {
-        let first = chunks.get(usize::from(self.first)).and_then(Option::as_ref);
-        first.is_some_and(|chunk| chunk.next == NONE)
+    pub(super) fn has_only_to_send(&self, stock: &Stock) -> bool {
+        stock.at(self.first).is_some_and(|chunk| chunk.next == NONE)
             && self.own.is_none()
             && self.receive == Receive::Armed
             && self.session.echo.reason().is_none()

@@ -68,6 +68,8 @@ pub(crate) struct Received {
     pub(crate) lease: Option<Lease>,
     /// Whether more completions of this receive will come.
     pub(crate) goes_on: bool,
+    /// Whether there is no room left in its buffer.
+    pub(crate) filled: bool,
     /// Whether more was there to be received.
     pub(crate) left_some: bool,
 }
@@ -89,14 +91,17 @@ pub(crate) struct Lease(pub(crate) u16);
 pub(crate) struct Buffers {
     /// A power of two.
     pub(crate) count: u16,
+    /// How many of them the ring has at first; the others are lent to the driver.
+    pub(crate) at_first: u16,
     pub(crate) size: u32,
 }
 
 /// For small messages: all of them together take half of a common L2 cache.
-pub(crate) const SMALL: Buffers = Buffers { count: 64, size: 4 << 10 };
+pub(crate) const SMALL: Buffers = Buffers { count: 64, at_first: 64, size: 4 << 10 };
 
-/// For connections that fill those.
-pub(crate) const LARGE: Buffers = Buffers { count: 8, size: 64 << 10 };
+/// For connections that fill those: more of them when there are many such, and not before, as the
+/// ring takes them in turns, and few stay in the cache.
+pub(crate) const LARGE: Buffers = Buffers { count: 16, at_first: 8, size: 64 << 10 };
 
 impl Group {
     pub(crate) const fn buffers(self) -> Buffers {

@@ -28,6 +28,8 @@ struct Script {
     sending: Vec<(Vec<u8>, usize)>,
     buffers: Vec<Vec<u8>>,
     lent: BTreeSet<u16>,
+    /// Those that it did not have at first.
+    added: BTreeSet<u16>,
     /// What every socket says of itself.
     has_input: bool,
     untaken: usize,
@@ -68,7 +70,9 @@ impl Ring for Script {
     }
 
     fn give_back(&mut self, lease: Lease) {
-        assert!(self.lent.remove(&lease.0), "given back once");
+        let is_new = lease.0 >= Group::Large.first() + LARGE.at_first;
+        let once = self.lent.remove(&lease.0) || is_new && self.added.insert(lease.0);
+        assert!(once, "given back once");
     }
 
     fn has_input(&self, _socket: &Socket) -> bool {
@@ -129,9 +133,25 @@ impl Stage {
         self.ring.asked.drain(..).map(|(_, asked)| asked).collect()
     }
 
+    /// Small buffers are filled, and more is left, until large ones suit the connection.
+    fn comes_to_want_large_ones(&mut self, key: Key) {
+        for round in 1..=STREAK {
+            let whole = self.data(&vec![7; SMALL.size as usize]);
+            let Completion::Received(full) = whole else { unreachable!() };
+            let full = Completion::Received(Received { left_some: true, ..full });
+            let asked = self.turn([(key, full)]);
+            assert_eq!(asked.contains(&Asked::CancelReceive), round == STREAK, "round {round}");
+        }
+        self.turn([]);
+    }
+
     /// `bytes` arrive in the first small buffer that is free.
     fn data(&mut self, bytes: &[u8]) -> Completion {
         let id = (0..SMALL.count).find(|id| !self.ring.lent.contains(id)).unwrap();
+        self.data_in(id, bytes)
+    }
+
+    fn data_in(&mut self, id: u16, bytes: &[u8]) -> Completion {
         self.ring.lent.insert(id);
         self.ring.buffers.resize(usize::from(SMALL.count + LARGE.count), Vec::new());
         self.ring.buffers[usize::from(id)] = bytes.to_vec();
@@ -147,7 +167,8 @@ impl Stage {
 }
 
 fn received(result: i32, lease: Option<Lease>, goes_on: bool) -> Completion {
-    Completion::Received(Received { result, lease, goes_on, left_some: false })
+    let filled = usize::try_from(result).is_ok_and(|n| n == SMALL.size as usize);
+    Completion::Received(Received { result, lease, goes_on, filled, left_some: false })
 }
 
 fn last(result: i32) -> Completion {
@@ -473,15 +494,34 @@ fn after_a_bad_frame_input_is_dropped_until_the_peer_is_done() {
 fn who_fills_small_buffers_and_leaves_more_gets_large_ones() {
     let mut stage = Stage::new(&[]);
     let key = stage.connect();
-    let whole = vec![7; SMALL.size as usize];
-    for round in 1..=STREAK {
-        let Completion::Received(full) = stage.data(&whole) else { unreachable!() };
-        let full = Completion::Received(Received { left_some: true, ..full });
-        let asked = stage.turn([(key, full)]);
-        assert_eq!(asked.contains(&Asked::CancelReceive), round == STREAK, "round {round}");
-    }
+    stage.comes_to_want_large_ones(key);
     let asked = stage.turn([(key, last(-CANCELLED))]);
     assert_eq!(asked, [Asked::Receive(Group::Large)]);
+}
+
+#[test]
+fn there_are_more_large_buffers_when_more_connections_fill_them() {
+    let mut stage = Stage::new(&[]);
+    let keys: Vec<Key> = (0..LARGE.count + 5).map(|_| stage.connect()).collect();
+    for (users, key) in (1..).zip(&keys) {
+        stage.comes_to_want_large_ones(*key);
+        let more = LARGE.count.min(users).saturating_sub(LARGE.at_first);
+        assert_eq!(stage.ring.added.len(), usize::from(more), "{users} use them");
+    }
+    let ends = keys.iter().flat_map(|key| [(*key, last(-CANCELLED)), (*key, last(0))]);
+    stage.turn(ends.collect::<Vec<_>>());
+    stage.turn([]);
+    assert_eq!((stage.closed.borrow().to_owned(), stage.driver.reserved()), (keys.len(), 0));
+
+    // With nobody left, those that come back are kept.
+    let key = stage.connect();
+    for id in Group::Large.first()..Group::Large.first() + LARGE.count {
+        let data = stage.data_in(id, b"late");
+        stage.turn([(key, data)]);
+        stage.turn([]);
+    }
+    assert_eq!(stage.driver.reserved(), usize::from(LARGE.count - LARGE.at_first));
+    assert_eq!(stage.ring.lent.len(), stage.driver.reserved(), "no other is missing");
 }
 
 #[test]
