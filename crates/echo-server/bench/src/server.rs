@@ -1,12 +1,14 @@
 //! A server that was started to be measured: on a core of its own, and gone when we are.
 
 use std::{
+    collections::HashMap,
     fs,
     io::{BufRead, BufReader, Read},
     mem,
     net::{SocketAddr, TcpStream},
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -41,8 +43,8 @@ const MAX_LAST_WORDS: u64 = 4096;
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    /// Its work is done in children.
-    forks: bool,
+    /// Its work is done in children: their clocks.
+    children: Option<Mutex<Clocks>>,
     pub(crate) address: SocketAddr,
 }
 
@@ -54,12 +56,13 @@ impl Server {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         // Until it listens, no address is right.
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Self { child, forks: contender.forks, address: nowhere };
+        let children = contender.forks.then(Mutex::default);
+        let mut server = Self { child, children, address: nowhere };
         match announced(&mut server.child) {
             Ok(address) => server.address = address,
             Err(error) => return Err(server.end(error)),
         }
-        if server.forks {
+        if server.children.is_some() {
             server.until_it_listens()?;
         }
         Ok(server)
@@ -87,11 +90,12 @@ impl Server {
         error.context(format!("{status}: {}", line.unwrap_or("it said nothing")))
     }
 
-    /// The time that all its threads and children, also threads that have ended, were on a core.
+    /// The time that all its threads and children, also those that have ended, were on a core.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let mut cpu = cpu_of(self.pid()).context("the server has ended")?;
-        if self.forks {
-            cpu += children_of(self.pid()).filter_map(cpu_of).sum::<Duration>();
+        if let Some(clocks) = &self.children {
+            let alive = children_of(self.pid()).filter_map(|child| Some((child, cpu_of(child)?)));
+            cpu += clocks.lock().unwrap_or_else(PoisonError::into_inner).look(alive);
         }
         Ok(cpu)
     }
@@ -116,6 +120,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// What was last seen of the clocks of processes: one that has ended has none any more.
+#[derive(Debug, Default)]
+struct Clocks(HashMap<libc::pid_t, Duration>);
+
+impl Clocks {
+    /// Takes note of those who are alive; returns the time of all there were.
+    fn look(&mut self, alive: impl Iterator<Item = (libc::pid_t, Duration)>) -> Duration {
+        self.0.extend(alive);
+        self.0.values().sum()
     }
 }
 
@@ -218,4 +234,18 @@ fn pin(core: usize) -> anyhow::Result<()> {
 fn raise_descriptors() -> anyhow::Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_process_that_has_ended_is_not_taken_back() {
+        let mut clocks = Clocks::default();
+        let ms = Duration::from_millis;
+        assert_eq!(clocks.look([(1, ms(5)), (2, ms(7))].into_iter()), ms(12));
+        assert_eq!(clocks.look([(2, ms(9)), (3, ms(1))].into_iter()), ms(15));
+        assert_eq!(clocks.look([].into_iter()), ms(15));
+    }
 }

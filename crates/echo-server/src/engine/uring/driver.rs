@@ -44,7 +44,7 @@ use crate::{
 /// So many places of what grows in a rush are kept when it is over.
 pub(crate) const KEPT: usize = 256;
 
-/// No place in `chunks`.
+/// No place in the stock.
 const NONE: u16 = u16::MAX;
 
 /// The connections of one worker.
