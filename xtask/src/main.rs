@@ -44,9 +44,15 @@ enum Task {
     Sim(sim::Args),
     /// Build what is shipped into target/dist: both binaries, shell completions, man pages
     Dist,
-    /// Measure ourselves beside others, in one run
-    #[command(subcommand)]
-    Bench(Bench),
+    /// Measure ourselves beside others, in one run; without a task, the server
+    #[command(args_conflicts_with_subcommands = true)]
+    Bench {
+        #[command(subcommand)]
+        task: Option<Bench>,
+        /// Key cells only: measuring takes at most two minutes
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,6 +86,13 @@ struct RigArgs {
     args: Vec<String>,
 }
 
+impl Bench {
+    fn server(quick: bool) -> Self {
+        let args = quick.then(|| "--quick".to_owned()).into_iter().collect();
+        Self::Server(RigArgs { args })
+    }
+}
+
 fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Demo => demo::run(),
@@ -89,11 +102,13 @@ fn main() -> ExitCode {
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Interop(args) => interop::run(&args),
         Task::Sim(args) => sim::run(args),
-        Task::Bench(Bench::Core { quick, json, only }) => bench_core::run(quick, json, only),
-        Task::Bench(Bench::Server(rig)) => bench_rig::run("server", &rig.args),
-        Task::Bench(Bench::Scale(rig)) => bench_rig::run("scale", &rig.args),
-        Task::Bench(Bench::Memory(rig)) => bench_rig::run("memory", &rig.args),
-        Task::Bench(Bench::Client(rig)) => bench_rig::run("client", &rig.args),
+        Task::Bench { task, quick } => match task.unwrap_or_else(|| Bench::server(quick)) {
+            Bench::Core { quick, json, only } => bench_core::run(quick, json, only),
+            Bench::Server(rig) => bench_rig::run("server", &rig.args),
+            Bench::Scale(rig) => bench_rig::run("scale", &rig.args),
+            Bench::Memory(rig) => bench_rig::run("memory", &rig.args),
+            Bench::Client(rig) => bench_rig::run("client", &rig.args),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
