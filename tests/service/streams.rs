@@ -10,6 +10,7 @@ use crate::{
 pub(crate) const TESTS: crate::Tests = tests![
     everything_received_before_a_half_close_is_echoed_then_the_end,
     a_hundred_clients_at_once_each_get_their_own_bytes,
+    forty_long_streams_at_once_come_back_each_the_same,
     sixty_four_mebibytes_through_a_pipe_come_back_the_same,
 ];
 
@@ -36,6 +37,19 @@ fn a_hundred_clients_at_once_each_get_their_own_bytes(engine: Engine) {
     assert!(ended.status.success());
     assert_eq!(ended.count("connections"), 100);
     assert_eq!(ended.count("received"), ended.count("echoed"));
+}
+
+fn forty_long_streams_at_once_come_back_each_the_same(engine: Engine) {
+    let server = engine.start(&[]);
+    let bytes = noise(4 << 20);
+    thread::scope(|scope| {
+        for i in 0..40 {
+            let (server, mut sent) = (&server, bytes.clone());
+            sent.rotate_left(i * 4999); // no two have the same at the same place
+            scope.spawn(move || assert!(exchange(&server.connect(), &sent) == sent, "stream {i}"));
+        }
+    });
+    assert_eq!(server.stop().count("echoed"), 40 * (4 << 20));
 }
 
 fn sixty_four_mebibytes_through_a_pipe_come_back_the_same(engine: Engine) {
