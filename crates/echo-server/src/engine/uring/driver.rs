@@ -247,7 +247,10 @@ impl<R: Ring> Driver<R> {
             }
             connection.send = Send::No;
             let mut sent = 0;
-            self.stock.recycle(connection, ring, |bytes| sent = bytes.len());
+            if let Some(Chunk { lease, start, end, .. }) = self.stock.take(connection) {
+                sent = (end - start) as usize;
+                self.stock.give_back(lease, ring);
+            }
             // What follows has not been offered to the peer yet: its time to take it begins now.
             let at = if connection.session.unsent() > sent { now } else { pushed };
             connection.session.sent(sent, at);
@@ -278,7 +281,10 @@ impl<R: Ring> Driver<R> {
             connection.fail(result);
         } else {
             let mut unsent = Vec::with_capacity(connection.session.unsent());
-            while self.stock.recycle(connection, ring, |bytes| unsent.extend_from_slice(bytes)) {}
+            while let Some(Chunk { lease, start, end, .. }) = self.stock.take(connection) {
+                unsent.extend_from_slice(&ring.bytes(&lease)[start as usize..end as usize]);
+                self.stock.give_back(lease, ring);
+            }
             connection.session.echo.output_waits(now); // until now it was our turn
             let own = connection.own.get_or_insert_default();
             unsent.append(&mut own.unsent);
@@ -432,7 +438,11 @@ impl<R: Ring> Driver<R> {
                 ring.push(key, Request::CancelSend);
                 connection.send = Send::Ending;
             }
-            Send::No => while self.stock.recycle(connection, ring, |_| {}) {},
+            Send::No => {
+                while let Some(chunk) = self.stock.take(connection) {
+                    self.stock.give_back(chunk.lease, ring);
+                }
+            }
             Send::Ending => {}
         }
         if connection.receive == Receive::No && connection.send == Send::No {

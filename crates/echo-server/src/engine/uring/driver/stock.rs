@@ -68,25 +68,15 @@ impl Stock {
         self.chunks[usize::from(place)] = Some(chunk);
     }
 
-    /// Shows a connection's first chunk, and gives its buffer back.
-    pub(super) fn recycle<S, R: Ring>(
-        &mut self,
-        connection: &mut Connection<S>,
-        ring: &mut R,
-        show: impl FnOnce(&[u8]),
-    ) -> bool {
-        let place = self.chunks.get_mut(usize::from(connection.first));
-        let Some(Chunk { lease, start, end, next }) = place.and_then(Option::take) else {
-            return false;
-        };
-        show(&ring.bytes(&lease)[start as usize..end as usize]);
-        connection.first = next;
-        self.lent[lease.group() as usize] -= 1;
-        self.give_back(lease, ring);
-        true
+    /// Takes a connection's first chunk out; its buffer is to be given back.
+    pub(super) fn take<S>(&mut self, connection: &mut Connection<S>) -> Option<Chunk> {
+        let chunk = self.chunks.get_mut(usize::from(connection.first))?.take()?;
+        connection.first = chunk.next;
+        self.lent[chunk.lease.group() as usize] -= 1;
+        Some(chunk)
     }
 
-    /// Gives a buffer back of which nothing is to be sent.
+    /// Gives a buffer back of which nothing is left to be sent.
     pub(super) fn give_back(&mut self, lease: Lease, ring: &mut impl Ring) {
         if lease.group() == Group::Large && self.provided(Group::Large) > self.wanted() {
             self.reserve.push(lease);
